@@ -1,0 +1,313 @@
+"""
+What a store and its graph can be told: frozen, validated, JSON-able settings.
+
+Some settings are fixed when a store is created, since the index is a function of them; the others
+belong to the handle. A config remembers which fields its maker *passed*, so that opening a store
+contradicts it only where the caller said so. Not here: how settings are stored (`storage`).
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Self, TypeVar
+
+from vecstore.errors import InvalidInput, NotAvailable
+
+__all__ = ["METRIC_ALIASES", "HnswConfig", "StoreConfig", "metric_name"]
+
+METRIC_ALIASES = {
+    "cosine": "cosine",
+    "euclidean": "euclidean",
+    "l2": "euclidean",
+    "dot": "dot",
+    "dotproduct": "dot",
+    "manhattan": "manhattan",
+    "l1": "manhattan",
+    "hamming": "hamming",
+    "jaccard": "jaccard",
+    "chebyshev": "chebyshev",
+    "linf": "chebyshev",
+    "l_inf": "chebyshev",
+    "canberra": "canberra",
+    "braycurtis": "braycurtis",
+    "bray-curtis": "braycurtis",
+    "bray_curtis": "braycurtis",
+}
+MAX_DIM = 65_536
+
+_Config = TypeVar("_Config")
+
+
+def metric_name(metric: str) -> str:
+    """
+    Resolve a metric's name or alias, in any case.
+
+    Parameters
+    ----------
+    metric : str
+        Such as ``"L2"``.
+
+    Returns
+    -------
+    str
+        The canonical name, such as ``"euclidean"``.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such metric.
+
+    Examples
+    --------
+    >>> metric_name("L2")
+    'euclidean'
+    """
+    known = METRIC_ALIASES.get(metric.lower()) if isinstance(metric, str) else None
+    if known is None:
+        names = ", ".join(dict.fromkeys(METRIC_ALIASES.values()))
+        raise InvalidInput("metric", f"one of {names}", repr(metric))
+    return known
+
+
+def whole_number(argument: str, value: object, least: int, most: int) -> int:
+    """
+    Check that an argument is an integer within bounds; a bool is none.
+
+    Parameters
+    ----------
+    argument : str
+        Its name, for the error.
+    value : object
+        What came.
+    least, most : int
+        The bounds, both allowed.
+
+    Returns
+    -------
+    int
+        The value.
+
+    Raises
+    ------
+    InvalidInput
+        If it is not.
+    """
+    if not isinstance(value, bool):
+        try:
+            number = int(value.__index__())  # type: ignore[attr-defined]
+        except (AttributeError, TypeError):
+            pass
+        else:
+            if least <= number <= most:
+                return number
+    raise InvalidInput(argument, f"an integer from {least} to {most}", repr(value))
+
+
+def _remembers_passed(cls: type[_Config]) -> type[_Config]:
+    """Have the constructor of a keyword-only dataclass note which fields it was given."""
+    construct: Callable[..., None] = cls.__init__
+
+    @functools.wraps(construct)
+    def __init__(self: Any, **given: Any) -> None:
+        try:
+            construct(self, **given)
+        except TypeError:
+            known = ", ".join(f.name for f in dataclasses.fields(cls) if f.init)  # type: ignore[arg-type]
+            unknown = ", ".join(sorted(given))
+            raise InvalidInput(cls.__name__, f"only the fields {known}", unknown) from None
+        object.__setattr__(self, "passed", frozenset(given))
+
+    cls.__init__ = __init__  # type: ignore[method-assign]
+    return cls
+
+
+@_remembers_passed
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HnswConfig:
+    """
+    The graph's settings.
+
+    Parameters
+    ----------
+    m : int
+        Links a slot has in the upper layers, twice as many at layer 0 [M]. Fixed at creation.
+    ef_construction : int
+        Beam width while building [efConstruction]. Fixed at creation.
+    ef_search : int
+        Beam width of a query that names none [ef].
+    seed : int
+        Decides the levels, from 0 to 2⁶⁴ - 1. Fixed at creation.
+
+    Raises
+    ------
+    InvalidInput
+        For an unknown field or a value out of bounds.
+
+    Examples
+    --------
+    >>> HnswConfig(m=32)
+    HnswConfig(m=32, ef_construction=200, ef_search=50, seed=0)
+    """
+
+    m: int = 16
+    ef_construction: int = 200
+    ef_search: int = 50
+    seed: int = 0
+    passed: frozenset[str] = dataclasses.field(
+        default=frozenset(), init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        whole_number("m", self.m, 2, 1024)
+        whole_number("ef_construction", self.ef_construction, 1, 1_000_000)
+        whole_number("ef_search", self.ef_search, 1, 1_000_000)
+        whole_number("seed", self.seed, 0, 2**64 - 1)
+
+
+@_remembers_passed
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StoreConfig:
+    """
+    A store's settings.
+
+    Parameters
+    ----------
+    hnsw : HnswConfig
+        The graph.
+    durability : str
+        ``"off"``: what was written since the last checkpoint is lost if the process dies. The
+        other levels need the write-ahead log, which this version does not have.
+    flat_threshold : int
+        Below this many slots there is no graph and every answer is exact. Fixed at creation.
+    threads : int
+        Threads that absorb rows into the graph; the graph is the same for any number.
+    maintenance : str
+        ``"background"``: a thread absorbs what is due; ``"inline"``: the write that makes it due.
+
+    Raises
+    ------
+    InvalidInput
+        For an unknown field or a value out of bounds.
+    NotAvailable
+        For a durability that needs the log.
+
+    Examples
+    --------
+    >>> StoreConfig(hnsw=HnswConfig(ef_search=100)).hnsw.ef_search
+    100
+    """
+
+    hnsw: HnswConfig = HnswConfig()
+    durability: str = "off"
+    flat_threshold: int = 1000
+    threads: int = 1
+    maintenance: str = "background"
+    passed: frozenset[str] = dataclasses.field(
+        default=frozenset(), init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.hnsw, HnswConfig):
+            raise InvalidInput("hnsw", "an HnswConfig", repr(self.hnsw))
+        if self.durability in ("full", "interval"):
+            raise NotAvailable(
+                f"durability={self.durability!r}",
+                'there is no write-ahead log yet: use "off" and call checkpoint() or close()',
+            )
+        if self.durability != "off":
+            raise InvalidInput("durability", "full, interval or off", repr(self.durability))
+        if self.maintenance not in ("background", "inline"):
+            raise InvalidInput("maintenance", "background or inline", repr(self.maintenance))
+        whole_number("flat_threshold", self.flat_threshold, 1, 2**31 - 1)
+        whole_number("threads", self.threads, 1, 1024)
+
+    def to_dict(self) -> dict[str, Any]:
+        """
+        Give the settings as plain data.
+
+        Returns
+        -------
+        dict
+            What `from_dict` takes, JSON-able.
+
+        Examples
+        --------
+        >>> StoreConfig.from_dict(StoreConfig(threads=2).to_dict()).threads
+        2
+        """
+        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
+        hnsw = {f.name: getattr(self.hnsw, f.name) for f in dataclasses.fields(HnswConfig) if f.init}
+        return {**plain, "hnsw": hnsw}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """
+        Make a config of plain data.
+
+        Parameters
+        ----------
+        data : mapping
+            Fields by name; `hnsw` as a mapping of its own.
+
+        Returns
+        -------
+        StoreConfig
+            With the given fields passed.
+
+        Raises
+        ------
+        InvalidInput
+            For an unknown key or a value out of bounds.
+
+        Examples
+        --------
+        >>> StoreConfig.from_dict({"hnsw": {"m": 8}}).hnsw.m
+        8
+        """
+        given = dict(data)
+        if "hnsw" in given:
+            if not isinstance(given["hnsw"], Mapping):
+                raise InvalidInput("hnsw", "a mapping", repr(given["hnsw"]))
+            given["hnsw"] = HnswConfig(**given["hnsw"])
+        return cls(**given)
+
+    def over(self, stored: "StoreConfig") -> "StoreConfig":
+        """
+        Open a store under these settings: what was passed, over what is stored.
+
+        Parameters
+        ----------
+        stored : StoreConfig
+            The settings of the store.
+
+        Returns
+        -------
+        StoreConfig
+            The settings of the handle.
+
+        Raises
+        ------
+        InvalidInput
+            If a passed value contradicts one that was fixed at creation.
+
+        Examples
+        --------
+        >>> StoreConfig(threads=2).over(StoreConfig(flat_threshold=10)).flat_threshold
+        10
+        """
+        old, new = stored.to_dict(), self.to_dict()
+        old_hnsw, new_hnsw = old.pop("hnsw"), new.pop("hnsw")
+        _overlay("", old, new, self.passed - {"hnsw"}, {"flat_threshold"})
+        fixed = {"m", "ef_construction", "seed"}
+        _overlay("hnsw.", old_hnsw, new_hnsw, self.hnsw.passed, fixed)
+        return StoreConfig.from_dict({**old, "hnsw": old_hnsw})
+
+
+def _overlay(
+    prefix: str, old: dict[str, Any], new: dict[str, Any], passed: frozenset[str], fixed: set[str]
+) -> None:
+    for name in sorted(passed):
+        if name in fixed and new[name] != old[name]:
+            expected = f"{old[name]}, as fixed when the store was created"
+            raise InvalidInput(f"open(config.{prefix}{name})", expected, new[name])
+        old[name] = new[name]

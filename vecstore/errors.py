@@ -1,0 +1,198 @@
+"""
+Every error of VecStore, in one tree; what each means for the caller stands in its docstring.
+
+    VecStoreError
+    ├── InvalidInput (also ValueError)      nothing was changed
+    │   └── DimensionMismatch
+    ├── NotFound (also KeyError)
+    ├── NotAvailable                        this version cannot do it
+    ├── MissingExtra (also ImportError)     an optional package is not installed
+    ├── StoreClosed
+    ├── StoreLocked
+    ├── NotAStore
+    ├── CorruptData                         path and offset of the damage
+    └── UnsupportedFormat
+
+Attributes are data (``exc.expected``, ``exc.got``); messages name the argument and the way out.
+"""
+
+from pathlib import Path
+
+__all__ = [
+    "CorruptData",
+    "DimensionMismatch",
+    "InvalidInput",
+    "MissingExtra",
+    "NotAStore",
+    "NotAvailable",
+    "NotFound",
+    "StoreClosed",
+    "StoreLocked",
+    "UnsupportedFormat",
+    "VecStoreError",
+]
+
+
+class VecStoreError(Exception):
+    """The root of the tree: catch it to catch whatever VecStore raises on purpose."""
+
+
+class InvalidInput(VecStoreError, ValueError):
+    """
+    An argument was refused before anything was changed.
+
+    Parameters
+    ----------
+    argument : str
+        The argument, or the call and the argument.
+    expected : object
+        What would have been accepted.
+    got : object
+        What came.
+    """
+
+    def __init__(self, argument: str, expected: object, got: object) -> None:
+        super().__init__(f"{argument}: expected {expected}, got {got}")
+        self.argument = argument
+        self.expected = expected
+        self.got = got
+
+
+class DimensionMismatch(InvalidInput):
+    """A vector has another number of components than the store or index; nothing was changed."""
+
+
+class NotFound(VecStoreError, KeyError):
+    """
+    No live record has this id; soft-deleted and expired records count as missing.
+
+    Parameters
+    ----------
+    record_id : str
+        The id asked for.
+    call : str
+        The call that needed it.
+    """
+
+    def __init__(self, record_id: str, call: str) -> None:
+        super().__init__(f"{call}(id={record_id!r}): no live record has this id")
+        self.id = record_id
+
+    def __str__(self) -> str:
+        # KeyError would print the repr of the message
+        return str(self.args[0])
+
+
+class NotAvailable(VecStoreError):
+    """
+    This version of VecStore knows the request but cannot serve it; nothing was changed.
+
+    Parameters
+    ----------
+    what : str
+        The argument or call.
+    instead : str
+        What to do instead.
+    """
+
+    def __init__(self, what: str, instead: str) -> None:
+        super().__init__(f"{what} is not available in this version; {instead}")
+        self.what = what
+
+
+class MissingExtra(VecStoreError, ImportError):
+    """
+    An optional package is needed and not installed.
+
+    Parameters
+    ----------
+    package : str
+        The package that could not be imported.
+    install : str
+        The command that brings it.
+    """
+
+    def __init__(self, package: str, install: str) -> None:
+        super().__init__(f"this needs the package {package}; install it with: {install}")
+        self.package = package
+
+
+class StoreClosed(VecStoreError):
+    """The handle was closed; open the store again."""
+
+
+class StoreLocked(VecStoreError):
+    """
+    Another handle, in this process or another, has the store open for writing.
+
+    Parameters
+    ----------
+    path : Path
+        The store.
+    holder : str
+        Who holds the lock, as far as it is known.
+    """
+
+    def __init__(self, path: Path, holder: str) -> None:
+        super().__init__(f"{path}: already open for writing by {holder}; close it there first")
+        self.path = path
+
+
+class NotAStore(VecStoreError):
+    """
+    The path holds something, but no store; it was left as it is.
+
+    Parameters
+    ----------
+    path : Path
+        What was opened.
+    reason : str
+        Why it is no store.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: not a store: {reason}")
+        self.path = path
+
+
+class CorruptData(VecStoreError):
+    """
+    Bytes on disk are not what was written; nothing was concluded from them.
+
+    Restore the file from a backup. The store was not changed.
+
+    Parameters
+    ----------
+    path : Path
+        The damaged or missing file.
+    offset : int
+        Where in the file the damage was noticed, in bytes.
+    reason : str
+        What is wrong there.
+    """
+
+    def __init__(self, path: Path, offset: int, reason: str) -> None:
+        super().__init__(f"{path}: damaged at byte {offset}: {reason}")
+        self.path = path
+        self.offset = offset
+        self.reason = reason
+
+
+class UnsupportedFormat(VecStoreError):
+    """
+    The file was written in a format that this version does not know; update VecStore.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    version : int
+        Its format version.
+    supported : int
+        The newest version known here.
+    """
+
+    def __init__(self, path: Path, version: int, supported: int) -> None:
+        super().__init__(f"{path}: format version {version}, this VecStore reads up to {supported}")
+        self.path = path
+        self.version = version

@@ -1,0 +1,384 @@
+"""
+The exact index: every query is compared with every row.
+
+The baseline that the others are judged by, and the base class of what they have in common: rows,
+queries, masks, files.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.config import MAX_DIM, metric_name, whole_number
+from vecstore.errors import CorruptData, InvalidInput
+from vecstore.index.base import (
+    MAX_SLOTS,
+    ScratchPool,
+    Snapshot,
+    checked_matrix,
+    pack_meta,
+    prepare_rows,
+    prepared_queries,
+    search_rows,
+    stride_of,
+)
+from vecstore.kernels import bitset
+from vecstore.kernels.distance import METRICS, Space
+from vecstore.kernels.graph import empty_graph
+from vecstore.model import IndexStats, SearchResult
+from vecstore.storage.files import Files
+from vecstore.storage.layout import Kind, check_sections, open_sections, write_sections
+from vecstore.storage.rows import MemoryRows, Rows, grown
+
+__all__ = ["FlatIndex", "fingerprint_of"]
+
+_HASHED_ROWS = 4096
+
+
+class FlatIndex:
+    """
+    Exact nearest neighbours by comparing all.
+
+    Parameters
+    ----------
+    dim : int
+        Components of a vector.
+    metric : str
+        A name or alias, such as ``"cosine"`` or ``"l2"``.
+
+    Raises
+    ------
+    InvalidInput
+        For an impossible dimension or an unknown metric.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> index = FlatIndex(2, metric="l2")
+    >>> index.add(np.array([[0, 0], [3, 4]]))
+    >>> found = index.search(np.array([[0, 0]]), k=2)
+    >>> found.slots.tolist(), found.distances.tolist()
+    ([[0, 1]], [[0.0, 5.0]])
+    """
+
+    def __init__(self, dim: int, metric: str = "euclidean") -> None:
+        self.dim = whole_number("dim", dim, 1, MAX_DIM)
+        self.metric = metric_name(metric)
+        self._tag = METRICS[self.metric]
+        self._rows: Rows = MemoryRows(stride_of(self.dim))
+        self._scratches = ScratchPool(2)
+        self._owner: str | None = None
+
+    def __len__(self) -> int:
+        return self._rows.n
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self)} x {self.dim}, {self.metric}>"
+
+    @property
+    def rows(self) -> NDArray[np.float32]:
+        """The rows as kernels see them, float32[n, stride]; of unit length under cosine."""
+        return self._rows.array[: self._rows.n]
+
+    def add(self, vectors: Any, *, progress: Any = False) -> None:
+        """
+        Append vectors; the slots are numbered in order.
+
+        Parameters
+        ----------
+        vectors : array-like
+            Finite numbers of shape [n, dim].
+        progress : bool or callable
+            Called with (done, total) where a graph grows; True draws a bar.
+
+        Raises
+        ------
+        InvalidInput
+            If any row is refused; nothing was added.
+
+        Examples
+        --------
+        >>> index = FlatIndex(1)
+        >>> index.add([[1.0], [2.0]])
+        >>> len(index)
+        2
+        """
+        self._refuse_if_owned("add")
+        self.append(checked_matrix("add(vectors)", vectors, self.dim))
+
+    def append(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """
+        Append checked vectors; nothing else happens.
+
+        Parameters
+        ----------
+        matrix : float32[n, dim]
+            Checked.
+
+        Returns
+        -------
+        float64[n]
+            Their lengths under cosine, else of no rows.
+        """
+        first, last = self._rows.n, self._rows.n + len(matrix)
+        if last > MAX_SLOTS:
+            raise InvalidInput("add(vectors)", f"at most {MAX_SLOTS} slots", last)
+        if last > len(self._rows.array):
+            self._rows.reserve(last if first == 0 else grown(len(self._rows.array), last))
+        norms = prepare_rows("add(vectors)", self._tag, matrix, self._rows.array[first:last])
+        self._rows.n = last
+        return norms
+
+    def snapshot(self) -> Snapshot:
+        """
+        Take what a search reads.
+
+        Returns
+        -------
+        Snapshot
+            Not changed by later calls.
+        """
+        return Snapshot(Space(self._tag, self._rows.array), empty_graph(2), self._rows.n)
+
+    def search(
+        self, queries: Any, k: int = 10, *, ef: int = 50, admit: Any = None, threads: int = 1
+    ) -> SearchResult:
+        """
+        Find the k nearest slots of each query.
+
+        Parameters
+        ----------
+        queries : array-like
+            Finite numbers of shape [q, dim]; one vector of shape [dim] counts as [1, dim].
+        k : int
+            Slots wanted; 0 gives none.
+        ef : int
+            Beam width of a graph; raised to k. No influence on a flat index.
+        admit : bool[n], optional
+            True where a slot may be returned.
+        threads : int
+            Threads to spread the queries over.
+
+        Returns
+        -------
+        SearchResult
+            ``min(k, admitted)`` slots a query, ordered by (distance, slot).
+
+        Raises
+        ------
+        InvalidInput
+            For a wrong dimension, nan, infinity, a zero query under cosine, or a mask of
+            another length.
+
+        Examples
+        --------
+        >>> index = FlatIndex(1)
+        >>> index.add([[1.0], [2.0]])
+        >>> index.search([1.9], k=1).slots.tolist()
+        [[1]]
+        """
+        k = whole_number("search(k)", k, 0, MAX_SLOTS)
+        ef = whole_number("search(ef)", ef, 1, MAX_SLOTS)
+        threads = whole_number("search(threads)", threads, 1, 1024)
+        if np.ndim(queries) == 1 and len(queries) > 0:
+            queries = np.asarray(queries)[None]
+        prepared = prepared_queries("search(queries)", self._tag, queries, self.dim)
+        snapshot = self.snapshot()
+        mask, matches = self._mask(admit, snapshot.n)
+        return search_rows(
+            snapshot,
+            prepared,
+            k,
+            ef,
+            admit=mask,
+            matches=matches,
+            threads=threads,
+            scratches=self._scratches,
+        )
+
+    def _mask(self, admit: Any, n: int) -> tuple[NDArray[np.uint64], int]:
+        if admit is None:
+            return bitset.EVERY, n
+        given = np.asarray(admit)
+        if given.dtype != np.bool_ or given.shape != (n,):
+            got = f"{given.dtype} of shape {given.shape}"
+            raise InvalidInput("search(admit)", f"bool of shape ({n},)", got)
+        matches = int(given.sum())
+        return (bitset.EVERY if matches == n else bitset.pack(given)), matches
+
+    def fingerprint(self) -> str:
+        """
+        Hash the index: equal hashes mean equal answers, on any machine.
+
+        Returns
+        -------
+        str
+            32 hex digits.
+
+        Examples
+        --------
+        >>> FlatIndex(2).fingerprint() == FlatIndex(2).fingerprint()
+        True
+        """
+        return fingerprint_of(self.snapshot(), self.dim, self.metric)
+
+    def stats(self) -> IndexStats:
+        """
+        Count slots and bytes.
+
+        Returns
+        -------
+        IndexStats
+            As of now.
+
+        Examples
+        --------
+        >>> FlatIndex(2).stats().n
+        0
+        """
+        return IndexStats(
+            n=len(self),
+            n_indexed=0,
+            dim=self.dim,
+            metric=self.metric,
+            vector_bytes=self._rows.array.nbytes,
+            graph_bytes=0,
+            top_layer=-1,
+            mean_degree=0.0,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """
+        Write the index to one file, atomically.
+
+        Parameters
+        ----------
+        path : path-like
+            Replaced only once the new file is durable.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "small.index"
+        >>> FlatIndex(2).save(path)
+        >>> FlatIndex.load(path)
+        <FlatIndex: 0 x 2, euclidean>
+        """
+        files, target = Files(), Path(path)
+        meta, arrays = self._sections()
+        draft = target.with_name(target.name + ".tmp")
+        write_sections(files, draft, Kind.INDEX, {"meta": pack_meta(meta), **arrays})
+        files.replace(draft, target)
+        files.sync_directory(target.parent)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """
+        Read an index that `save` wrote; every checksum is compared.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+
+        Returns
+        -------
+        FlatIndex
+            Its vectors are mapped, not read.
+
+        Raises
+        ------
+        CorruptData
+            If the file is missing, damaged, or holds an index of another class.
+        UnsupportedFormat
+            If a newer version wrote it.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "small.index"
+        >>> FlatIndex(2, metric="dot").save(path)
+        >>> FlatIndex.load(path).metric
+        'dot'
+        """
+        files, source = Files(), Path(path)
+        arrays = open_sections(files, source, Kind.INDEX)
+        check_sections(files, source)
+        try:
+            meta = json.loads(arrays["meta"].tobytes())
+            if meta.pop("class") != cls.__name__:
+                raise InvalidInput("load(path)", f"a {cls.__name__}", "another index")
+            return cls._restored(meta, arrays)
+        except (KeyError, TypeError, ValueError) as exc:
+            raise CorruptData(source, 0, f"the index cannot be restored: {exc}") from exc
+
+    def _sections(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        meta = {"class": type(self).__name__, "dim": self.dim, "metric": self.metric}
+        return meta, {"rows": self.rows}
+
+    @classmethod
+    def _restored(cls, meta: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Self:
+        index = cls(**meta)
+        index._adopt(arrays["rows"])
+        return index
+
+    def _adopt(self, rows: NDArray[np.float32]) -> None:
+        if rows.dtype != np.float32 or rows.shape[1:] != (stride_of(self.dim),):
+            raise ValueError("rows of an impossible shape")
+        self._rows.array = rows
+        self._rows.n = len(rows)
+
+    def _refuse_if_owned(self, call: str) -> None:
+        if self._owner is not None:
+            raise InvalidInput(call, f"the call on the store {self._owner}", "the store's index")
+
+
+def fingerprint_of(snapshot: Snapshot, dim: int, metric: str) -> str:
+    """
+    Hash vectors, levels, links, entry and `n_indexed`: BLAKE2b, 128 bits.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+        What to hash.
+    dim : int
+        Components that count; padding does not.
+    metric : str
+        Canonical name.
+
+    Returns
+    -------
+    str
+        32 hex digits.
+
+    Notes
+    -----
+    The stream is one line of text ``vecstore 1 METRIC DIM N N_INDEXED M ENTRY TOP_LAYER``, then
+    little-endian and row by row: vectors as float32[n, dim]; levels as uint8[n_indexed]; links
+    as int32[n_indexed, 2M]; upper links as int32[n_upper, M].
+    """
+    space, graph, n = snapshot
+    m = graph.upper.shape[1]
+    head = f"vecstore 1 {metric} {dim} {n} {graph.n_indexed} {m} {graph.entry} {graph.top_layer}\n"
+    digest = hashlib.blake2b(head.encode(), digest_size=16)
+    for first in range(0, n, _HASHED_ROWS):
+        digest.update(_little(space.rows[first : min(n, first + _HASHED_ROWS), :dim]))
+    digest.update(_little(graph.levels[: graph.n_indexed]))
+    for array, used in _link_arrays(graph):
+        for first in range(0, used, _HASHED_ROWS):
+            digest.update(_little(array[first : min(used, first + _HASHED_ROWS)]))
+    return digest.hexdigest()
+
+
+def _link_arrays(graph: Any) -> Iterable[tuple[NDArray[np.int32], int]]:
+    return ((graph.links, graph.n_indexed), (graph.upper, graph.n_upper))
+
+
+def _little(array: NDArray[Any]) -> memoryview:
+    plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return memoryview(plain.reshape(-1).view(np.uint8))

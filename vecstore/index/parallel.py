@@ -1,0 +1,65 @@
+"""
+Spreading a serial kernel over ranges with a small pool of threads.
+
+Kernels release the interpreter lock, so plain threads suffice; `parallel=True` would bring abort
+on concurrent calls, trouble with fork and seconds of compiling. Results never depend on the
+split: every range writes what is its own.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+_lock = threading.Lock()
+
+RANGES_PER_THREAD = 4
+"""Ranges are claimed as threads become free, so one busy core does not hold up the others."""
+
+
+def run_ranges(
+    work: Callable[[int, int], None], lo: int, hi: int, threads: int, least: int = 1
+) -> None:
+    """
+    Call ``work(begin, end)`` for ranges that cover [lo, hi).
+
+    Parameters
+    ----------
+    work : callable
+        Calls a kernel; must be safe for disjoint ranges at once.
+    lo, hi : int
+        What to cover.
+    threads : int
+        Threads to use; 1 calls `work` once, in this thread.
+    least : int
+        Smallest range worth a thread: a wait costs some 80 µs.
+    """
+    n_ranges = min(threads * RANGES_PER_THREAD, (hi - lo) // max(1, least))
+    if threads == 1 or n_ranges <= 1:
+        if hi > lo:
+            work(lo, hi)
+        return
+    bounds = [lo + (hi - lo) * i // n_ranges for i in range(n_ranges + 1)]
+    pool = _pool(threads)
+    waiting = [pool.submit(work, bounds[i], bounds[i + 1]) for i in range(n_ranges)]
+    for future in waiting:
+        future.result()
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    with _lock:
+        if threads not in _pools:
+            _pools[threads] = ThreadPoolExecutor(threads, thread_name_prefix="vecstore")
+        return _pools[threads]
+
+
+def _forget_pools() -> None:
+    # a forked child inherits the executors without their threads
+    global _lock
+    _lock = threading.Lock()
+    _pools.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pools)

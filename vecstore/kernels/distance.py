@@ -1,0 +1,319 @@
+"""
+Nine metrics as tags: `distance` picks the kernel by the *type* of its first argument.
+
+A tag is an empty NamedTuple, so Numba specializes every caller for its metric at compile time
+and still finds the result in its cache (a kernel passed as an argument never would). Smaller is
+nearer, always. `Euclidean` is compared squared; `reported` gives what the user sees. Float sums
+use the lanes of `simd`, two accumulators of sixteen, in one fixed order.
+
+Not here: names and aliases that users type (`config`).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba.extending import overload
+from numpy.typing import NDArray
+
+from vecstore.kernels.jit import njit
+from vecstore.kernels.simd import (
+    STEP,
+    abs16,
+    add16,
+    fma16,
+    hmax16,
+    hsum16,
+    load16,
+    max16,
+    ratio16,
+    sub16,
+    zero16,
+)
+
+_STEP = np.uint64(STEP)
+_HALF = np.uint64(STEP // 2)
+_ZERO = np.uint64(0)
+_CANBERRA_FLOOR = np.float32(1e-10)
+
+
+class Cosine(NamedTuple):
+    """1 - a·b, for rows and queries of unit length."""
+
+
+class Euclidean(NamedTuple):
+    """Σ(a - b)², reported as its square root."""
+
+
+class Dot(NamedTuple):
+    """-a·b: the larger the inner product, the nearer."""
+
+
+class Manhattan(NamedTuple):
+    """Σ|a - b|."""
+
+
+class Chebyshev(NamedTuple):
+    """max|a - b|."""
+
+
+class Canberra(NamedTuple):
+    """Σ |a - b| / (|a| + |b|); a term whose denominator is at most 1e-10 counts 0."""
+
+
+class BrayCurtis(NamedTuple):
+    """Σ|a - b| / Σ(|a| + |b|); 0 where the denominator is at most 1e-10."""
+
+
+class Hamming(NamedTuple):
+    """The number of components in which exactly one of a and b is above 0.5."""
+
+
+class Jaccard(NamedTuple):
+    """1 - |A ∩ B| / |A ∪ B| over the sets of positive components; 1 for two empty sets."""
+
+
+class Space(NamedTuple):
+    """
+    Rows and the metric that compares them.
+
+    Attributes
+    ----------
+    metric : metric tag
+        One of `METRICS`.
+    rows : float32[capacity, stride]
+        C-order, finite, zero padded, `stride` a multiple of `simd.STEP`; unit length when the
+        metric is `Cosine`.
+    """
+
+    metric: Any
+    rows: NDArray[np.float32]
+
+
+METRICS = {
+    "cosine": Cosine(),
+    "euclidean": Euclidean(),
+    "dot": Dot(),
+    "manhattan": Manhattan(),
+    "hamming": Hamming(),
+    "jaccard": Jaccard(),
+    "chebyshev": Chebyshev(),
+    "canberra": Canberra(),
+    "braycurtis": BrayCurtis(),
+}
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def inner_product(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+    """Add up the products of row `a` of `a_rows` and row `b` of `b_rows`."""
+    stride = np.uint64(a_rows.shape[1])
+    a_at, b_at = np.uint64(a) * stride, np.uint64(b) * stride
+    even, odd = zero16(), zero16()
+    for j in range(_ZERO, stride, _STEP):
+        even = fma16(load16(a_rows, a_at + j), load16(b_rows, b_at + j), even)
+        k = np.uint64(j) + _HALF
+        odd = fma16(load16(a_rows, a_at + k), load16(b_rows, b_at + k), odd)
+    return hsum16(add16(even, odd))
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _cosine(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+    return np.float32(1) - inner_product(a_rows, a, b_rows, b)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _dot(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+    return np.float32(0) - inner_product(a_rows, a, b_rows, b)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _euclidean(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+    stride = np.uint64(a_rows.shape[1])
+    a_at, b_at = np.uint64(a) * stride, np.uint64(b) * stride
+    even, odd = zero16(), zero16()
+    for j in range(_ZERO, stride, _STEP):
+        difference = sub16(load16(a_rows, a_at + j), load16(b_rows, b_at + j))
+        even = fma16(difference, difference, even)
+        k = np.uint64(j) + _HALF
+        difference = sub16(load16(a_rows, a_at + k), load16(b_rows, b_at + k))
+        odd = fma16(difference, difference, odd)
+    return hsum16(add16(even, odd))
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _manhattan(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+    stride = np.uint64(a_rows.shape[1])
+    a_at, b_at = np.uint64(a) * stride, np.uint64(b) * stride
+    even, odd = zero16(), zero16()
+    for j in range(_ZERO, stride, _STEP):
+        even = add16(even, abs16(sub16(load16(a_rows, a_at + j), load16(b_rows, b_at + j))))
+        k = np.uint64(j) + _HALF
+        odd = add16(odd, abs16(sub16(load16(a_rows, a_at + k), load16(b_rows, b_at + k))))
+    return hsum16(add16(even, odd))
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _chebyshev(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+    stride = np.uint64(a_rows.shape[1])
+    a_at, b_at = np.uint64(a) * stride, np.uint64(b) * stride
+    even, odd = zero16(), zero16()
+    for j in range(_ZERO, stride, _STEP):
+        even = max16(even, abs16(sub16(load16(a_rows, a_at + j), load16(b_rows, b_at + j))))
+        k = np.uint64(j) + _HALF
+        odd = max16(odd, abs16(sub16(load16(a_rows, a_at + k), load16(b_rows, b_at + k))))
+    return hmax16(max16(even, odd))
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _canberra(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+    stride = np.uint64(a_rows.shape[1])
+    a_at, b_at = np.uint64(a) * stride, np.uint64(b) * stride
+    even, odd = zero16(), zero16()
+    for j in range(_ZERO, stride, _STEP):
+        x, y = load16(a_rows, a_at + j), load16(b_rows, b_at + j)
+        term = ratio16(abs16(sub16(x, y)), add16(abs16(x), abs16(y)), _CANBERRA_FLOOR)
+        even = add16(even, term)
+        k = np.uint64(j) + _HALF
+        x, y = load16(a_rows, a_at + k), load16(b_rows, b_at + k)
+        term = ratio16(abs16(sub16(x, y)), add16(abs16(x), abs16(y)), _CANBERRA_FLOOR)
+        odd = add16(odd, term)
+    return hsum16(add16(even, odd))
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _braycurtis(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+    stride = np.uint64(a_rows.shape[1])
+    a_at, b_at = np.uint64(a) * stride, np.uint64(b) * stride
+    apart, size = zero16(), zero16()
+    for j in range(_ZERO, stride, _HALF):
+        x, y = load16(a_rows, a_at + j), load16(b_rows, b_at + j)
+        apart = add16(apart, abs16(sub16(x, y)))
+        size = add16(size, add16(abs16(x), abs16(y)))
+    total = hsum16(size)
+    if total <= _CANBERRA_FLOOR:
+        return np.float32(0)
+    return hsum16(apart) / total
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _hamming(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+    a, b = np.uint64(a), np.uint64(b)
+    differing = np.int32(0)
+    for j in range(np.uint64(a_rows.shape[1])):
+        in_a = a_rows[a, j] > np.float32(0.5)
+        in_b = b_rows[b, j] > np.float32(0.5)
+        differing = np.int32(differing + np.int32(in_a != in_b))
+    return np.float32(differing)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _jaccard(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+    a, b = np.uint64(a), np.uint64(b)
+    both, either = np.int32(0), np.int32(0)
+    for j in range(np.uint64(a_rows.shape[1])):
+        in_a = a_rows[a, j] > np.float32(0)
+        in_b = b_rows[b, j] > np.float32(0)
+        both = np.int32(both + np.int32(in_a & in_b))
+        either = np.int32(either + np.int32(in_a | in_b))
+    if either == 0:
+        return np.float32(1)
+    return np.float32(1) - np.float32(both) / np.float32(either)
+
+
+_KERNELS = {
+    Cosine: _cosine,
+    Euclidean: _euclidean,
+    Dot: _dot,
+    Manhattan: _manhattan,
+    Hamming: _hamming,
+    Jaccard: _jaccard,
+    Chebyshev: _chebyshev,
+    Canberra: _canberra,
+    BrayCurtis: _braycurtis,
+}
+
+
+def distance(metric: Any, a_rows: Any, a: Any, b_rows: Any, b: Any) -> Any:
+    """
+    Measure how far row `a` of `a_rows` lies from row `b` of `b_rows`.
+
+    Parameters
+    ----------
+    metric : metric tag
+        One of `METRICS`.
+    a_rows, b_rows : float32[n, stride]
+        C-order, finite, zero padded, `stride` a multiple of `simd.STEP`; may be one array.
+    a, b : int
+        Row numbers, trusted.
+
+    Returns
+    -------
+    float32
+        Symmetric to the bit: ``distance(m, x, i, y, j) == distance(m, y, j, x, i)``. Nan or inf
+        where finite components overflow; `topk.order_key` ranks both last.
+    """
+    return _KERNELS[type(metric)](a_rows, a, b_rows, b)
+
+
+@overload(distance, jit_options={"forceinline": True})
+def _(metric, a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+    kernel = _KERNELS[metric.instance_class]
+    # int64 for both, else each mix of integer types would compile a kernel of its own
+    return lambda metric, a_rows, a, b_rows, b: kernel(a_rows, np.int64(a), b_rows, np.int64(b))
+
+
+def reported(metric: Any, compared: Any) -> Any:
+    """
+    Turn a distance as it is compared into the one the user sees.
+
+    Parameters
+    ----------
+    metric : metric tag
+        One of `METRICS`.
+    compared : float32
+        What `distance` returned.
+
+    Returns
+    -------
+    float32
+        The square root for `Euclidean`, else `compared`.
+    """
+    return np.sqrt(compared) if isinstance(metric, Euclidean) else compared
+
+
+@overload(reported)
+def _(metric, compared):  # type: ignore[no-untyped-def]
+    if metric.instance_class is Euclidean:
+        return lambda metric, compared: np.sqrt(compared)
+    return lambda metric, compared: compared
+
+
+@njit(nogil=True, cache=True)
+def normalize_rows(vectors, out_rows, out_norms):  # type: ignore[no-untyped-def]
+    """
+    Scale each row to unit length, leaving rows that have it already as they came.
+
+    Parameters
+    ----------
+    vectors : float32[n, dim]
+        C-order, finite, no zero rows.
+    out_rows : float32[n, stride]
+        Overwritten in its first `dim` columns; the rest stays (and must be zero).
+    out_norms : float64[n]
+        Overwritten with the Euclidean lengths; 1 for rows left as they came.
+
+    Notes
+    -----
+    Lengths are summed in float64 from the first component to the last; a length within 2⁻²² of 1
+    counts as 1, so that what was normalized elsewhere is not rounded a second time.
+    """
+    for i in range(vectors.shape[0]):
+        square = 0.0
+        for j in range(vectors.shape[1]):
+            x = np.float64(vectors[i, j])
+            square += x * x
+        norm = np.sqrt(square)
+        if abs(norm - 1.0) <= 2.0**-22:
+            norm = 1.0
+        out_norms[i] = norm
+        for j in range(vectors.shape[1]):
+            out_rows[i, j] = np.float32(np.float64(vectors[i, j]) / norm)

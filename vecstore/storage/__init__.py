@@ -1,0 +1,1 @@
+"""Bytes on disk: the door to the operating system, formats, manifests and checkpoints."""
