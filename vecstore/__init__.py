@@ -1,0 +1,57 @@
+"""
+VecStore: an embedded vector database in Python and Numba that one can read.
+
+Examples
+--------
+>>> import vecstore
+>>> with vecstore.open(metric="cosine") as store:
+...     store.upsert("cat", [0.9, 0.1], {"legs": 4})
+...     store.upsert("snake", [0.1, 0.9], {"legs": 0})
+...     store.query([1.0, 0.0], k=1).ids
+['cat']
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from vecstore import errors
+from vecstore.config import HnswConfig, StoreConfig
+
+if TYPE_CHECKING:
+    from vecstore.model import Hit, QueryBatch, QueryResult, Record
+    from vecstore.store import VecStore, open
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "HnswConfig",
+    "Hit",
+    "QueryBatch",
+    "QueryResult",
+    "Record",
+    "StoreConfig",
+    "VecStore",
+    "__version__",
+    "errors",
+    "open",
+]
+
+# Numba takes longer to import than most programs run: it comes with the first use, not with us.
+_LAZY = {
+    "Hit": "vecstore.model",
+    "QueryBatch": "vecstore.model",
+    "QueryResult": "vecstore.model",
+    "Record": "vecstore.model",
+    "VecStore": "vecstore.store",
+    "open": "vecstore.store",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'vecstore' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

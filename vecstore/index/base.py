@@ -124,13 +124,67 @@ def prepare_rows(
     if not isinstance(metric, Cosine):
         out_rows[:, : matrix.shape[1]] = matrix
         return np.zeros(0)
-    nonzero = matrix.any(axis=1)
-    if not nonzero.all():
-        row = int(nonzero.argmin())
-        raise InvalidInput(f"{call}[{row}]", "a direction, since the metric is cosine", "zeros")
+    refuse_zeros(call, metric, matrix)
     norms = np.zeros(len(matrix))
     normalize_rows(matrix, out_rows, norms)
     return norms
+
+
+def refuse_zeros(call: str, metric: Any, matrix: NDArray[np.float32]) -> None:
+    """
+    Refuse vectors without a direction where the metric compares directions.
+
+    Parameters
+    ----------
+    call : str
+        Call and argument, for errors.
+    metric : metric tag
+        Only cosine refuses.
+    matrix : float32[n, dim]
+        Checked vectors.
+
+    Raises
+    ------
+    InvalidInput
+        Naming the first zero row.
+    """
+    if isinstance(metric, Cosine):
+        nonzero = matrix.any(axis=1)
+        if not nonzero.all():
+            row = int(nonzero.argmin())
+            expected = "a direction, since the metric is cosine"
+            raise InvalidInput(f"{call}[{row}]", expected, "a zero vector")
+
+
+def as_row(call: str, vector: Any) -> NDArray[Any]:
+    """
+    Take one vector as a matrix of one row.
+
+    Parameters
+    ----------
+    call : str
+        Call and argument, for errors.
+    vector : array-like
+        Of shape [dim].
+
+    Returns
+    -------
+    ndarray
+        Of shape [1, dim], its values unchecked.
+
+    Raises
+    ------
+    InvalidInput
+        If it is not one-dimensional.
+    """
+    try:
+        row = np.asarray(vector)
+    except (ValueError, TypeError):
+        raise InvalidInput(call, "one vector", "values of unequal shape") from None
+    if vector is None or row.ndim != 1:
+        got = "None" if vector is None else f"an array of shape {row.shape}"
+        raise InvalidInput(call, "one vector", got)
+    return row[None]
 
 
 def prepared_queries(

@@ -20,6 +20,7 @@ from vecstore.index.base import (
     MAX_SLOTS,
     ScratchPool,
     Snapshot,
+    as_row,
     checked_matrix,
     pack_meta,
     prepare_rows,
@@ -33,7 +34,7 @@ from vecstore.kernels.graph import empty_graph
 from vecstore.model import IndexStats, SearchResult
 from vecstore.storage.files import Files
 from vecstore.storage.layout import Kind, check_sections, open_sections, write_sections
-from vecstore.storage.rows import MemoryRows, Rows, grown
+from vecstore.storage.rows import MemoryRows, Rows
 
 __all__ = ["FlatIndex", "fingerprint_of"]
 
@@ -70,12 +71,12 @@ class FlatIndex:
         self.dim = whole_number("dim", dim, 1, MAX_DIM)
         self.metric = metric_name(metric)
         self._tag = METRICS[self.metric]
-        self._rows: Rows = MemoryRows(stride_of(self.dim))
+        self.storage: Rows = MemoryRows(stride_of(self.dim))
         self._scratches = ScratchPool(2)
         self._owner: str | None = None
 
     def __len__(self) -> int:
-        return self._rows.n
+        return self.storage.n
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self)} x {self.dim}, {self.metric}>"
@@ -83,7 +84,7 @@ class FlatIndex:
     @property
     def rows(self) -> NDArray[np.float32]:
         """The rows as kernels see them, float32[n, stride]; of unit length under cosine."""
-        return self._rows.array[: self._rows.n]
+        return self.storage.array[: self.storage.n]
 
     def add(self, vectors: Any, *, progress: Any = False) -> None:
         """
@@ -125,14 +126,30 @@ class FlatIndex:
         float64[n]
             Their lengths under cosine, else of no rows.
         """
-        first, last = self._rows.n, self._rows.n + len(matrix)
+        first, last = self._make_room(len(matrix))
+        norms = prepare_rows("add(vectors)", self._tag, matrix, self.storage.array[first:last])
+        self.storage.n = last
+        return norms
+
+    def append_copy(self, rows: NDArray[np.float32]) -> None:
+        """
+        Append rows that an index of the same kind has prepared.
+
+        Parameters
+        ----------
+        rows : float32[n, stride]
+            Copied bit for bit.
+        """
+        first, last = self._make_room(len(rows))
+        self.storage.array[first:last] = rows
+        self.storage.n = last
+
+    def _make_room(self, count: int) -> tuple[int, int]:
+        first, last = self.storage.n, self.storage.n + count
         if last > MAX_SLOTS:
             raise InvalidInput("add(vectors)", f"at most {MAX_SLOTS} slots", last)
-        if last > len(self._rows.array):
-            self._rows.reserve(last if first == 0 else grown(len(self._rows.array), last))
-        norms = prepare_rows("add(vectors)", self._tag, matrix, self._rows.array[first:last])
-        self._rows.n = last
-        return norms
+        self.storage.reserve(last)
+        return first, last
 
     def snapshot(self) -> Snapshot:
         """
@@ -143,7 +160,7 @@ class FlatIndex:
         Snapshot
             Not changed by later calls.
         """
-        return Snapshot(Space(self._tag, self._rows.array), empty_graph(2), self._rows.n)
+        return Snapshot(Space(self._tag, self.storage.array), empty_graph(2), self.storage.n)
 
     def search(
         self, queries: Any, k: int = 10, *, ef: int = 50, admit: Any = None, threads: int = 1
@@ -185,8 +202,8 @@ class FlatIndex:
         k = whole_number("search(k)", k, 0, MAX_SLOTS)
         ef = whole_number("search(ef)", ef, 1, MAX_SLOTS)
         threads = whole_number("search(threads)", threads, 1, 1024)
-        if np.ndim(queries) == 1 and len(queries) > 0:
-            queries = np.asarray(queries)[None]
+        if isinstance(queries, np.ndarray | list | tuple) and _is_vector(queries):
+            queries = as_row("search(queries)", queries)
         prepared = prepared_queries("search(queries)", self._tag, queries, self.dim)
         snapshot = self.snapshot()
         mask, matches = self._mask(admit, snapshot.n)
@@ -246,7 +263,7 @@ class FlatIndex:
             n_indexed=0,
             dim=self.dim,
             metric=self.metric,
-            vector_bytes=self._rows.array.nbytes,
+            vector_bytes=self.storage.array.nbytes,
             graph_bytes=0,
             top_layer=-1,
             mean_degree=0.0,
@@ -330,8 +347,32 @@ class FlatIndex:
     def _adopt(self, rows: NDArray[np.float32]) -> None:
         if rows.dtype != np.float32 or rows.shape[1:] != (stride_of(self.dim),):
             raise ValueError("rows of an impossible shape")
-        self._rows.array = rows
-        self._rows.n = len(rows)
+        self.storage.array = rows
+        self.storage.n = len(rows)
+
+    def cut(self, n: int) -> None:
+        """
+        Forget the slots from `n` on; none of them may be in a graph.
+
+        Parameters
+        ----------
+        n : int
+            Slots to keep.
+        """
+        if n < self.storage.n:
+            self.storage.array[n : self.storage.n] = 0
+            self.storage.n = n
+
+    def owned_by(self, owner: str) -> None:
+        """
+        Refuse direct changes from now on: the rows belong to a store.
+
+        Parameters
+        ----------
+        owner : str
+            The store, for errors.
+        """
+        self._owner = owner
 
     def _refuse_if_owned(self, call: str) -> None:
         if self._owner is not None:
@@ -373,6 +414,10 @@ def fingerprint_of(snapshot: Snapshot, dim: int, metric: str) -> str:
         for first in range(0, used, _HASHED_ROWS):
             digest.update(_little(array[first : min(used, first + _HASHED_ROWS)]))
     return digest.hexdigest()
+
+
+def _is_vector(queries: Any) -> bool:
+    return len(queries) > 0 and np.isscalar(queries[0])
 
 
 def _link_arrays(graph: Any) -> Iterable[tuple[NDArray[np.int32], int]]:

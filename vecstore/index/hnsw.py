@@ -150,7 +150,7 @@ class HNSWIndex(FlatIndex):
         >>> HNSWIndex(1).due()
         []
         """
-        n, n_indexed = self._rows.n, self.graph.n_indexed
+        n, n_indexed = self.storage.n, self.graph.n_indexed
         return due_batches(n_indexed, n, self.config.flat_threshold)
 
     def absorb(
@@ -174,7 +174,7 @@ class HNSWIndex(FlatIndex):
             Takes a graph; False ends the run.
         """
         graph = self.graph if in_place else copy_graph(self.graph)
-        space = Space(self._tag, self._rows.array)
+        space = Space(self._tag, self.storage.array)
         absorb(space, graph, batches, self.config, self.threads, publish)
 
     def _grow(self, batches: list[tuple[int, int]], progress: Any) -> None:
@@ -198,7 +198,7 @@ class HNSWIndex(FlatIndex):
         Snapshot
             Valid until the next `add` or `optimize`.
         """
-        return Snapshot(Space(self._tag, self._rows.array), self.graph, self._rows.n)
+        return Snapshot(Space(self._tag, self.storage.array), self.graph, self.storage.n)
 
     def fingerprint(self) -> str:
         """
@@ -238,7 +238,7 @@ class HNSWIndex(FlatIndex):
             n_indexed=graph.n_indexed,
             dim=self.dim,
             metric=self.metric,
-            vector_bytes=self._rows.array.nbytes,
+            vector_bytes=self.storage.array.nbytes,
             graph_bytes=sum(array.nbytes for array in arrays),
             top_layer=graph.top_layer,
             mean_degree=float((links >= 0).sum() / max(1, len(links))),

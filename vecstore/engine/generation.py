@@ -1,0 +1,206 @@
+"""
+Between a table in memory and a generation on disk: which section holds what.
+
+    hnsw_index   levels, links, upper_start, upper
+    metadata     live, norms, offsets, blob, created_at, expires_at, deleted_at
+    ids          offsets, blob, hashes, slots
+
+Not here: how sections become bytes (`storage`). Shapes are checked when a generation is opened,
+since kernels trust them; values are checked where they are used.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.config import StoreConfig, metric_name, whole_number
+from vecstore.engine.chunks import chunk_sections, mapped_chunks, times
+from vecstore.engine.names import Names
+from vecstore.engine.table import Table
+from vecstore.engine.view import NEVER
+from vecstore.errors import CorruptData, InvalidInput
+from vecstore.index.base import MAX_SLOTS
+from vecstore.index.hnsw import graph_from, graph_meta, graph_sections
+from vecstore.kernels import bitset
+from vecstore.storage.checkpoint import Content, open_generation
+from vecstore.storage.files import Files
+from vecstore.storage.manifest import Manifest
+from vecstore.storage.rows import HEADER_BYTES, MappedRows
+
+Sections = dict[str, NDArray[Any]]
+
+
+def manifest_of(table: Table, generation: int) -> Manifest:
+    """
+    Describe a table as the next generation.
+
+    Parameters
+    ----------
+    table : Table
+        Not changed meanwhile.
+    generation : int
+        Its number.
+
+    Returns
+    -------
+    Manifest
+        Complete but for its files.
+    """
+    index = table.index
+    return Manifest(
+        generation=generation,
+        seqno=table.seqno,
+        dim=table.dim,
+        metric=table.metric,
+        config=table.config.to_dict(),
+        n=table.n,
+        n_live=table.n_live,
+        n_soft=table.n_soft,
+        next_expiry=None if table.next_expiry == NEVER else table.next_expiry,
+        graph=graph_meta(index.graph) if index is not None else {},
+        fingerprint=index.fingerprint() if index is not None else "",
+        files={},
+    )
+
+
+def content_of(table: Table, stored: Manifest) -> Content | None:
+    """
+    Collect what a checkpoint writes.
+
+    Parameters
+    ----------
+    table : Table
+        Not changed meanwhile.
+    stored : Manifest
+        The generation on disk; its rows file is continued where the table still maps it.
+
+    Returns
+    -------
+    Content or None
+        None while there are no slots.
+    """
+    if table.index is None or table.n == 0:
+        return None
+    n = table.n
+    continued = isinstance(table.index.storage, MappedRows)
+    deleted = times(table.chunks, "deleted_at", n)
+    live = table.live[: -(-n // 64)]
+    leads = bitset.unpack_mask(live, n) | (deleted != 0)
+    facts = {"live": live, "norms": table.norms[:n], **chunk_sections(table.chunks, n)}
+    return Content(
+        rows=table.index.rows,
+        rows_file=stored.files["vectors"].name if continued else None,
+        rows_on_disk=stored.n if continued else 0,
+        sections={
+            "hnsw_index": graph_sections(table.index.graph),
+            "metadata": facts,
+            "ids": table.names.sections(leads),
+        },
+    )
+
+
+def open_table(files: Files, root: Path, manifest: Manifest, config: StoreConfig) -> Table:
+    """
+    Map a generation as a table.
+
+    Parameters
+    ----------
+    files : Files
+        The file system.
+    root : Path
+        The store.
+    manifest : Manifest
+        The current one.
+    config : StoreConfig
+        The handle's, agreeing with the manifest.
+
+    Returns
+    -------
+    Table
+        Whose arrays are mapped, not read.
+
+    Raises
+    ------
+    CorruptData
+        If a file is missing or does not fit the manifest.
+    """
+    path = root / manifest.name
+    try:
+        metric = metric_name(manifest.metric)
+        if manifest.dim is not None:
+            whole_number("dim", manifest.dim, 1, MAX_SLOTS)
+        whole_number("n", manifest.n, 0, MAX_SLOTS)
+        table = Table(root, metric, manifest.dim, config)
+    except InvalidInput as exc:
+        raise CorruptData(path, 0, f"impossible settings: {exc}") from exc
+    table.seqno = manifest.seqno
+    opened = open_generation(files, root, manifest)
+    if table.index is None or manifest.n == 0:
+        if manifest.files or manifest.n:
+            raise CorruptData(path, 0, "the files do not fit the number of slots")
+        return table
+    try:
+        adopt_generation(table, files, root, manifest, opened)
+        table.index.graph = graph_from(
+            manifest.graph, opened["hnsw_index"], config.hnsw.m, manifest.n
+        )
+    except (KeyError, TypeError, ValueError) as exc:
+        raise CorruptData(path, 0, f"the files do not fit the manifest: {exc}") from exc
+    table.n_live, table.n_soft = manifest.n_live, manifest.n_soft
+    table.next_expiry = NEVER if manifest.next_expiry is None else int(manifest.next_expiry)
+    return table
+
+
+def adopt_generation(
+    table: Table, files: Files, root: Path, manifest: Manifest, opened: dict[str, Sections]
+) -> None:
+    """
+    Let a table look into the files of a generation that holds all it holds; the graph stays.
+
+    Parameters
+    ----------
+    table : Table
+        With an index.
+    files : Files
+        The file system.
+    root : Path
+        The store.
+    manifest : Manifest
+        The generation.
+    opened : dict
+        Its sections, from `open_generation`.
+
+    Raises
+    ------
+    ValueError, KeyError
+        If a section is missing or has an impossible shape.
+    """
+    assert table.index is not None
+    n, facts, ids = manifest.n, opened["metadata"], opened["ids"]
+    n_ids = len(ids["hashes"])
+    n_norms = n if table.metric == "cosine" else 0
+    _check(facts, "live", "<u8", -(-n // 64))
+    _check(facts, "norms", "<f8", n_norms)
+    for name in ("created_at", "expires_at", "deleted_at"):
+        _check(facts, name, "<i8", n)
+    for sections in (facts, ids):
+        _check(sections, "offsets", "<i8", n + 1)
+        _check(sections, "blob", "|u1", len(sections["blob"]))
+    _check(ids, "hashes", "<u8", n_ids)
+    _check(ids, "slots", "<i4", n_ids)
+    table.live, table.norms = facts["live"], facts["norms"]
+    table.chunks = mapped_chunks(root / manifest.files["metadata"].name, facts, n)
+    table.names = Names(root / manifest.files["ids"].name, ids)
+    rows = manifest.files["vectors"]
+    stride = table.index.storage.array.shape[1]
+    if rows.length != HEADER_BYTES + n * stride * 4:
+        raise ValueError("the rows file has another length")
+    table.index.storage = MappedRows(files, root / rows.name, stride, n)
+
+
+def _check(sections: Sections, name: str, dtype: str, length: int) -> None:
+    array = sections[name]
+    if array.dtype.str != dtype or array.shape != (length,):
+        raise ValueError(f"section {name} has type {array.dtype} and shape {array.shape}")

@@ -1,0 +1,214 @@
+"""
+Upkeep: absorbing the tail, rewriting without the dead.
+
+With `maintenance="background"` a thread lives as long as batches are due and no longer. The graph
+grows on copies that no reader sees, a few batches at a time, and is then published. When and where
+this happens has no influence on the graph (`index.absorb`).
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from vecstore.engine.chunks import CHUNK
+from vecstore.engine.table import Appended, Table
+from vecstore.engine.writer import Writer
+from vecstore.index.absorb import rest_batches
+from vecstore.index.base import progress_of
+from vecstore.kernels import bitset
+from vecstore.kernels.graph import HnswGraph
+
+Batches = list[tuple[int, int]]
+
+
+class Maintenance:
+    """
+    Keeps the graph of a store up with its rows.
+
+    Parameters
+    ----------
+    writer : Writer
+        Whose table is kept.
+    background : bool
+        Whether due batches wait for a thread or are absorbed by the caller.
+    """
+
+    def __init__(self, writer: Writer, background: bool) -> None:
+        self._writer = writer
+        self._background = background
+        self._absorbing = threading.Lock()  # one absorber at a time
+        self._starting = threading.Lock()  # protects _thread
+        self._thread: threading.Thread | None = None
+        self._stop = False
+
+    def after_write(self) -> None:
+        """Absorb what is due, here or in the background."""
+        index = self._writer.table.index
+        if index is None or not index.due():
+            return
+        if not self._background:
+            self.absorb_due()
+            return
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():
+                # not a daemon: the interpreter must not end inside a kernel
+                self._thread = threading.Thread(target=self._run, name="vecstore-absorb")
+                self._thread.start()
+
+    def _run(self) -> None:
+        while self._keeps_on():
+            if not self._absorb_some():
+                with self._starting:
+                    # under the lock after_write takes, so that no due batch is overlooked
+                    index = self._writer.table.index
+                    if index is None or not index.due() or not self._keeps_on():
+                        self._thread = None
+                        return
+
+    def _keeps_on(self) -> bool:
+        return not self._stop and threading.main_thread().is_alive()
+
+    def stop(self) -> None:
+        """End the background thread and wait for its current batch."""
+        self._stop = True
+        thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def absorb_due(self, progress: Any = False) -> None:
+        """
+        Absorb every due batch before returning.
+
+        Parameters
+        ----------
+        progress : bool or callable
+            Called with (done, total).
+        """
+        index = self._writer.table.index
+        due = index.due() if index is not None else []
+        if due:
+            self._absorb_all(due[0][0], due[-1][1], 0, progress)
+
+    def optimize(self, progress: Any) -> None:
+        """
+        Absorb the whole tail as it is now.
+
+        Parameters
+        ----------
+        progress : bool or callable
+            Called with (done, total).
+        """
+        index = self._writer.table.index
+        if index is not None:
+            last = len(index)
+            self._absorb_all(index.graph.n_indexed, last, last, progress)
+
+    def _absorb_all(self, first: int, last: int, whole_to: int, progress: Any) -> None:
+        with progress_of(progress) as tell:
+            while self._absorb_some(whole_to, lambda done: tell(done - first, last - first)):
+                pass
+
+    def _absorb_some(self, whole_to: int = 0, tell: Callable[[int], None] | None = None) -> bool:
+        """
+        Absorb a few of the batches that are due, or lie below `whole_to`; publish the graph.
+
+        Returns
+        -------
+        bool
+            False where there was nothing to do.
+        """
+        with self._absorbing:
+            with self._writer.lock:
+                table = self._writer.table
+                index = table.index
+                if index is None:
+                    return False
+                batches = index.due()
+                end = batches[-1][1] if batches else index.graph.n_indexed
+                batches += rest_batches(end, min(whole_to, len(index)))
+            some = _few(batches)
+            if not some:
+                return False
+            grown: list[HnswGraph] = []
+
+            def publish(graph: HnswGraph) -> bool:
+                grown[:] = [graph]
+                if tell is not None:
+                    tell(graph.n_indexed)
+                return threading.current_thread() is not self._thread or self._keeps_on()
+
+            index.absorb(some, in_place=False, publish=publish)
+            self._writer.publish_graph(table, grown[0])
+            return True
+
+    def compact(self) -> int:
+        """
+        Rewrite the table without dead slots; writes wait meanwhile, reads do not.
+
+        Returns
+        -------
+        int
+            Slots removed.
+        """
+        with self._absorbing, self._writer.lock:
+            old = self._writer.table
+            removed = old.n - old.n_live
+            if removed == 0 or old.index is None:
+                return 0
+            new = survivors(old)
+            assert new.index is not None
+            new.index.absorb(new.index.due(), in_place=True, publish=_keep_graph(new))
+            self._writer.replace_table(new)
+            return removed
+
+
+def _keep_graph(table: Table) -> Any:
+    def publish(graph: HnswGraph) -> bool:
+        table.take_graph(graph)
+        return True
+
+    return publish
+
+
+def _few(batches: Batches) -> Batches:
+    """Take batches until they are worth copying the graph: a quarter of it, at least 4096 slots."""
+    if not batches:
+        return []
+    enough = max(4096, batches[0][0] // 4)
+    count = 0
+    while count < len(batches) and batches[count][0] - batches[0][0] < enough:
+        count += 1
+    return batches[:count]
+
+
+def survivors(old: Table) -> Table:
+    """
+    Copy the live slots of a table, in slot order, into a table of their own.
+
+    Parameters
+    ----------
+    old : Table
+        Not changed meanwhile.
+
+    Returns
+    -------
+    Table
+        Equal to one into which just these records were put in this order, without its graph.
+    """
+    new = Table(old.path, old.metric, old.dim, old.config)
+    assert old.index is not None
+    slots = np.flatnonzero(bitset.unpack_mask(old.live, old.n))
+    for at in range(0, len(slots), CHUNK):
+        part = slots[at : at + CHUNK]
+        facts = [(old.chunks[slot // CHUNK], slot % CHUNK) for slot in part.tolist()]
+        records = Appended(
+            ids=[old.names.id_of(slot) for slot in part.tolist()],
+            matrix=old.index.rows[part, : old.index.dim],
+            metadata=[chunk.metadata[place] for chunk, place in facts],
+            created_at=np.array([chunk.created_at[place] for chunk, place in facts], np.int64),
+            expires_at=np.array([chunk.expires_at[place] for chunk, place in facts], np.int64),
+        )
+        new.copy_in(records, old.index.rows[part], old.norms[part] if len(old.norms) else None)
+    return new

@@ -1,0 +1,272 @@
+"""
+Ids and slots: which slot holds an id's newest record, and which id a slot belongs to.
+
+Append only, so views share one object: `find` takes the number of slots a view has and walks back
+along `previous` to what that view may see. What a checkpoint wrote is looked up in mapped arrays,
+by binary search over sorted 64-bit hashes; what came since, in a dict.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.errors import CorruptData
+
+
+class MappedBlobs:
+    """
+    Byte strings one after another, and where each begins.
+
+    Parameters
+    ----------
+    path : Path
+        Where they are mapped from, for errors.
+    offsets : int64[n + 1]
+        Begin of each, and the end of the last; checked on use.
+    blob : uint8[bytes]
+        The bytes.
+    """
+
+    def __init__(self, path: Path, offsets: NDArray[np.int64], blob: NDArray[np.uint8]) -> None:
+        self._path = path
+        self._offsets = offsets
+        self._blob = blob
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def __getitem__(self, i: int) -> bytes:
+        begin, end = int(self._offsets[i]), int(self._offsets[i + 1])
+        if not 0 <= begin <= end <= len(self._blob):
+            raise CorruptData(self._path, 0, f"entry {i} lies outside the file")
+        return self._blob[begin:end].tobytes()
+
+    def part(self, first: int, last: int) -> "MappedBlobs":
+        """
+        Look at a range of them.
+
+        Parameters
+        ----------
+        first, last : int
+            The range [first, last).
+
+        Returns
+        -------
+        MappedBlobs
+            Numbered from 0.
+        """
+        return MappedBlobs(self._path, self._offsets[first : last + 1], self._blob)
+
+    def decoded(self, i: int) -> str:
+        """
+        Read one as text.
+
+        Parameters
+        ----------
+        i : int
+            Which.
+
+        Returns
+        -------
+        str
+            The text.
+
+        Raises
+        ------
+        CorruptData
+            If it is not UTF-8.
+        """
+        try:
+            return self[i].decode()
+        except UnicodeDecodeError:
+            raise CorruptData(self._path, 0, f"entry {i} is not UTF-8") from None
+
+
+def packed(blobs: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """
+    Join byte strings for a file.
+
+    Parameters
+    ----------
+    blobs : sequence of bytes
+        In order.
+
+    Returns
+    -------
+    int64[n + 1], uint8[bytes]
+        Offsets and bytes, as `MappedBlobs` takes them.
+    """
+    offsets = np.zeros(len(blobs) + 1, np.int64)
+    np.cumsum([len(blob) for blob in blobs], out=offsets[1:])
+    return offsets, np.frombuffer(b"".join(blobs), np.uint8)
+
+
+def hash_id(record_id: str) -> int:
+    """
+    Hash an id: BLAKE2b, 64 bits.
+
+    Parameters
+    ----------
+    record_id : str
+        The id.
+
+    Returns
+    -------
+    int
+        In [0, 2⁶⁴).
+    """
+    return int.from_bytes(hashlib.blake2b(record_id.encode(), digest_size=8).digest(), "little")
+
+
+class Names:
+    """
+    The ids of a table.
+
+    Parameters
+    ----------
+    path : Path, optional
+        The ids file of a generation, for errors.
+    arrays : dict, optional
+        Its sections `offsets`, `blob`, `hashes` (ascending) and `slots`.
+    """
+
+    def __init__(self, path: Path = Path(), arrays: dict[str, NDArray[Any]] | None = None) -> None:
+        arrays = arrays or {
+            "offsets": np.zeros(1, np.int64),
+            "blob": np.zeros(0, np.uint8),
+            "hashes": np.zeros(0, np.uint64),
+            "slots": np.zeros(0, np.int32),
+        }
+        self._stored = MappedBlobs(path, arrays["offsets"], arrays["blob"])
+        self._hashes = arrays["hashes"]
+        self._slots = arrays["slots"]
+        self._n_stored = len(self._stored)
+        self._recent: dict[str, int] = {}
+        self._ids: list[str] = []
+        self._previous: list[int] = []
+
+    def id_of(self, slot: int) -> str:
+        """
+        Give the id of a slot.
+
+        Parameters
+        ----------
+        slot : int
+            Any slot in use.
+
+        Returns
+        -------
+        str
+            The id its record had.
+        """
+        if slot < self._n_stored:
+            return self._stored.decoded(slot)
+        return self._ids[slot - self._n_stored]
+
+    def find(self, record_id: str, n: int) -> int:
+        """
+        Find the newest slot of an id among the first `n`.
+
+        Parameters
+        ----------
+        record_id : str
+            The id.
+        n : int
+            Slots of the view.
+
+        Returns
+        -------
+        int
+            The slot, live or not; -1 if there is none.
+        """
+        slot = self._recent.get(record_id)
+        if slot is None:
+            return self._find_stored(record_id)
+        while slot >= n and slot >= self._n_stored:
+            slot = self._previous[slot - self._n_stored]
+        return slot
+
+    def _find_stored(self, record_id: str) -> int:
+        if not len(self._hashes):
+            return -1
+        wanted = np.uint64(hash_id(record_id))
+        at = int(np.searchsorted(self._hashes, wanted))
+        while at < len(self._hashes) and self._hashes[at] == wanted:
+            slot = int(self._slots[at])
+            if 0 <= slot < self._n_stored and self._stored.decoded(slot) == record_id:
+                return slot
+            at += 1
+        return -1
+
+    def append(self, slot: int, record_id: str) -> int:
+        """
+        Give the next slot to an id.
+
+        Parameters
+        ----------
+        slot : int
+            The next slot.
+        record_id : str
+            The id.
+
+        Returns
+        -------
+        int
+            The slot that was its newest before; -1 for a new id.
+        """
+        before = self.find(record_id, slot)
+        self._ids.append(record_id)
+        self._previous.append(before)
+        self._recent[record_id] = slot
+        return before
+
+    def cut(self, n: int) -> None:
+        """
+        Forget the slots from `n` on, as if they had never been given away.
+
+        Parameters
+        ----------
+        n : int
+            Slots to keep.
+        """
+        while self._n_stored + len(self._previous) > n:
+            before, record_id = self._previous.pop(), self._ids[len(self._previous)]
+            if before < 0:
+                self._recent.pop(record_id, None)
+            else:
+                self._recent[record_id] = before
+        del self._ids[len(self._previous) :]
+
+    def sections(self, kept: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
+        """
+        Write the names down.
+
+        Parameters
+        ----------
+        kept : bool[n]
+            Slots that an id may lead to: live or soft-deleted.
+
+        Returns
+        -------
+        dict
+            Sections as the constructor takes them.
+        """
+        ids = [self._stored[slot] for slot in range(self._n_stored)]
+        ids += [record_id.encode() for record_id in self._ids]
+        offsets, blob = packed(ids)
+        recent = np.fromiter(self._recent.values(), np.int32, len(self._recent))
+        fresh = np.fromiter(map(hash_id, self._recent), np.uint64, len(self._recent))
+        slots = np.concatenate([self._slots, recent])
+        hashes = np.concatenate([self._hashes, fresh])
+        leads = kept[slots]
+        order = np.lexsort((slots[leads], hashes[leads]))
+        return {
+            "offsets": offsets,
+            "blob": blob,
+            "hashes": hashes[leads][order],
+            "slots": slots[leads][order],
+        }

@@ -1,0 +1,240 @@
+"""
+The one writer: it plans a call, applies it, publishes a view, and checkpoints.
+
+`lock` protects the table: whoever changes it holds the lock, readers need only `view`. A call is
+one seqno; it is planned against the newest state, and either all of it is applied or nothing.
+There is no log yet: what was written since the last checkpoint is lost if the process dies.
+"""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from vecstore.engine.changes import Change, Plan, Sweep, apply
+from vecstore.engine.generation import adopt_generation, content_of, manifest_of
+from vecstore.engine.table import Table
+from vecstore.engine.view import ReadView
+from vecstore.index.base import Snapshot
+from vecstore.index.flat import fingerprint_of
+from vecstore.kernels.distance import METRICS, Space
+from vecstore.kernels.graph import HnswGraph, empty_graph
+from vecstore.model import BatchReport, StoreStats
+from vecstore.storage.checkpoint import open_generation, remove_stale, write_generation
+from vecstore.storage.files import Files
+from vecstore.storage.manifest import Manifest
+
+
+class Writer:
+    """
+    Changes a table and publishes its views.
+
+    Parameters
+    ----------
+    table : Table
+        What to change.
+    files : Files
+        The file system.
+    root : Path or None
+        The store's directory; None in memory.
+    manifest : Manifest or None
+        The generation on disk; None in memory.
+    """
+
+    def __init__(
+        self, table: Table, files: Files, root: Path | None, manifest: Manifest | None
+    ) -> None:
+        self.lock = threading.RLock()
+        self.table = table
+        self.manifest = manifest
+        self._files = files
+        self._root = root
+        self._saved = (table.seqno, table.index.graph if table.index else None)
+        self.view: ReadView = table.view()
+
+    def change(self, now: int, plan: Callable[[Plan], None]) -> BatchReport:
+        """
+        Plan a call and carry it out.
+
+        Parameters
+        ----------
+        now : int
+            The moment of the call, Unix milliseconds.
+        plan : callable
+            Adds operations to the plan it is given; what it raises ends the call unchanged.
+
+        Returns
+        -------
+        BatchReport
+            What was done.
+        """
+        with self.lock:
+            planned = Plan(self.table, self.view, now)
+            plan(planned)
+            report = planned.finish()
+            if planned.changes:
+                self.commit(planned.changes)
+            return report
+
+    def commit(self, changes: list[Change]) -> None:
+        """
+        Apply planned changes as one seqno and publish them.
+
+        Parameters
+        ----------
+        changes : list of Change
+            Planned under the lock that is still held.
+        """
+        mark = self.table.mark()
+        try:
+            apply(self.table, changes)
+            self.table.seqno += 1
+            view = self.table.view()
+        except BaseException:
+            # Ctrl-C and a full disk alike: the call did not happen
+            self.table.rollback(mark)
+            raise
+        self.view = view
+
+    def sweep(self, now: int) -> int:
+        """
+        Kill the slots that outlived their TTL.
+
+        Parameters
+        ----------
+        now : int
+            Unix milliseconds.
+
+        Returns
+        -------
+        int
+            How many.
+        """
+        with self.lock:
+            outlived = self.view.outlived_slots(now)
+            if len(outlived):
+                self.commit([Sweep(outlived)])
+            return len(outlived)
+
+    def publish(self) -> None:
+        """Show readers the table as it is; the lock is held."""
+        self.view = self.table.view()
+
+    def publish_graph(self, table: Table, graph: HnswGraph) -> bool:
+        """
+        Give a table its grown graph and show it.
+
+        Parameters
+        ----------
+        table : Table
+            The table whose rows the graph covers.
+        graph : HnswGraph
+            With arrays that nobody writes any more.
+
+        Returns
+        -------
+        bool
+            False if the store has another table by now, so that the graph is worthless.
+        """
+        with self.lock:
+            if self.table is not table:
+                return False
+            table.take_graph(graph)
+            self.publish()
+            return True
+
+    def replace_table(self, table: Table) -> None:
+        """
+        Put another table in the place of the current one, and on disk.
+
+        Parameters
+        ----------
+        table : Table
+            With the same records; the lock is held.
+        """
+        table.seqno = self.table.seqno + 1
+        self.table = table
+        self.publish()
+        self.checkpoint()
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the table differs from what is on disk."""
+        index = self.table.index
+        graph = index.graph if index is not None else None
+        return self._saved[0] != self.table.seqno or self._saved[1] is not graph
+
+    def checkpoint(self) -> None:
+        """Write the table as the next generation; nothing in memory or where nothing changed."""
+        with self.lock:
+            if self._root is None or self.manifest is None or not self.dirty:
+                return
+            table, index = self.table, self.table.index
+            written = write_generation(
+                self._files,
+                self._root,
+                manifest_of(table, self.manifest.generation + 1),
+                content_of(table, self.manifest),
+            )
+            if index is not None and table.n:
+                opened = open_generation(self._files, self._root, written)
+                adopt_generation(table, self._files, self._root, written, opened)
+            self.manifest = written
+            self._saved = (table.seqno, index.graph if index is not None else None)
+            self.publish()
+            remove_stale(self._files, self._root, written)
+
+    def fingerprint(self) -> str:
+        """
+        Hash the index of the newest view.
+
+        Returns
+        -------
+        str
+            32 hex digits.
+        """
+        view = self.view
+        snapshot = view.snapshot or Snapshot(
+            Space(METRICS[self.table.metric], np.zeros((0, 0), np.float32)),
+            empty_graph(self.table.config.hnsw.m),
+            0,
+        )
+        return fingerprint_of(snapshot, view.dim, self.table.metric)
+
+    def stats(self) -> StoreStats:
+        """
+        Count.
+
+        Returns
+        -------
+        StoreStats
+            As of now.
+        """
+        with self.lock:
+            table, manifest = self.table, self.manifest
+            index = table.index.stats() if table.index is not None else None
+            entries = manifest.files.values() if manifest is not None else []
+            n_indexed = index.n_indexed if index else 0
+            return StoreStats(
+                live=table.n_live,
+                soft_deleted=table.n_soft,
+                dead=table.n - table.n_live - table.n_soft,
+                slots=table.n,
+                indexed=n_indexed,
+                tail=table.n - n_indexed,
+                dim=table.dim,
+                metric=table.metric,
+                seqno=table.seqno,
+                generation=manifest.generation if manifest is not None else 0,
+                disk_bytes=sum(entry.length for entry in entries),
+                vector_bytes=index.vector_bytes if index else 0,
+                graph_bytes=index.graph_bytes if index else 0,
+            )
+
+    def release(self) -> None:
+        """Cut the hole behind the rows that growing left, once nothing will be appended."""
+        if self._root is not None and self.manifest is not None and self.manifest.files:
+            rows = self.manifest.files["vectors"]
+            if self._files.size(self._root / rows.name) > rows.length:
+                self._files.resize(self._root / rows.name, rows.length)

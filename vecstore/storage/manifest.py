@@ -1,0 +1,233 @@
+"""
+Which files make up a generation: the manifest, and `CURRENT`, which names the newest.
+
+A manifest is one line of JSON and one line with the CRC-32 of the first. `CURRENT` holds the
+manifest's name and the CRC-32 of its bytes, and is replaced atomically: whoever reads it sees one
+whole generation. What a manifest names is never rewritten. Not here: the files' formats (`layout`).
+"""
+
+import dataclasses
+import json
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+from vecstore.errors import CorruptData, UnsupportedFormat
+from vecstore.storage.files import Files
+
+FORMAT = 1
+CURRENT = "CURRENT"
+LOCK = "LOCK"
+MAX_MANIFEST_BYTES = 1 << 20
+_NAME = re.compile(r"(vectors|hnsw_index|metadata|ids|checksums)-[0-9]{6,}\.bin")
+_OWN = re.compile(
+    r"LOCK|CURRENT|CURRENT\.tmp|snapshots|manifest-[0-9]{6,}\.json|wal-[0-9]{6,}\.log|"
+    + _NAME.pattern
+)
+_CURRENT_LINE = re.compile(rb"(manifest-[0-9]{6,}\.json) ([0-9a-f]{8})\n")
+
+
+@dataclasses.dataclass(frozen=True)
+class FileEntry:
+    """
+    One file of a generation.
+
+    Attributes
+    ----------
+    name : str
+        Within the store's directory.
+    length : int
+        Bytes that count; a rows file may be longer.
+    seal : int
+        The last four bytes of a section file, the checksum of its checksums; 0 for rows.
+    """
+
+    name: str
+    length: int
+    seal: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """
+    A generation: everything that is not in its binary files.
+
+    Attributes
+    ----------
+    generation : int
+        From 1 on.
+    seqno : int
+        Write calls it contains.
+    dim : int or None
+        None before the first insert.
+    metric : str
+        Canonical name.
+    config : dict
+        `StoreConfig.to_dict`.
+    n, n_live, n_soft : int
+        Slots; those live; those soft-deleted.
+    next_expiry : int or None
+        Earliest expiry of a live slot, Unix milliseconds.
+    graph : dict
+        `index.hnsw.graph_meta`.
+    fingerprint : str
+        Of the index as it was written.
+    files : dict
+        Roles (`vectors`, `hnsw_index`, `metadata`, `ids`, `checksums`) to entries; empty while
+        there are no slots.
+    """
+
+    generation: int
+    seqno: int
+    dim: int | None
+    metric: str
+    config: dict[str, Any]
+    n: int
+    n_live: int
+    n_soft: int
+    next_expiry: int | None
+    graph: dict[str, int]
+    fingerprint: str
+    files: dict[str, FileEntry]
+
+    @property
+    def name(self) -> str:
+        """The manifest's own file name."""
+        return f"manifest-{self.generation:06d}.json"
+
+    def to_bytes(self) -> bytes:
+        """
+        Write the manifest down.
+
+        Returns
+        -------
+        bytes
+            Its file.
+        """
+        line = json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, sort_keys=True).encode()
+        return line + b"\n%08x\n" % zlib.crc32(line)
+
+
+def is_own(name: str) -> bool:
+    """
+    Say whether a file name is one that stores use.
+
+    Parameters
+    ----------
+    name : str
+        Without directory.
+
+    Returns
+    -------
+    bool
+        True for `LOCK`, `CURRENT` and numbered files.
+    """
+    return _OWN.fullmatch(name) is not None
+
+
+def file_name(role: str, generation: int) -> str:
+    """
+    Name a binary file.
+
+    Parameters
+    ----------
+    role : str
+        Such as ``"vectors"``.
+    generation : int
+        In which it was begun.
+
+    Returns
+    -------
+    str
+        Such as ``"vectors-000003.bin"``.
+    """
+    return f"{role}-{generation:06d}.bin"
+
+
+def publish(files: Files, root: Path, manifest: Manifest) -> None:
+    """
+    Make a generation the current one, once all its files are durable.
+
+    Parameters
+    ----------
+    files : Files
+        The file system.
+    root : Path
+        The store.
+    manifest : Manifest
+        Whose files are written and synced.
+    """
+    data = manifest.to_bytes()
+    files.write_new(root / manifest.name, [data])
+    draft = root / "CURRENT.tmp"
+    line = f"{manifest.name} {zlib.crc32(data):08x}\n".encode()
+    files.write_new(draft, [line])
+    files.sync_directory(root)
+    files.replace(draft, root / CURRENT)
+    files.sync_directory(root)
+
+
+def read_current(files: Files, root: Path) -> Manifest:
+    """
+    Read the manifest that `CURRENT` names.
+
+    Parameters
+    ----------
+    files : Files
+        The file system.
+    root : Path
+        A directory with a `CURRENT`.
+
+    Returns
+    -------
+    Manifest
+        Checked against its checksums; its numbers are of the right types and not negative.
+
+    Raises
+    ------
+    CorruptData
+        If either file is damaged or missing.
+    UnsupportedFormat
+        If a newer version wrote it.
+    """
+    current = root / CURRENT
+    line = files.read(current, 4096)
+    match = _CURRENT_LINE.fullmatch(line)
+    if match is None:
+        raise CorruptData(current, 0, "it does not name a manifest")
+    path = root / match[1].decode()
+    try:
+        data = files.read(path, MAX_MANIFEST_BYTES)
+    except FileNotFoundError:
+        raise CorruptData(path, 0, "the manifest is missing") from None
+    if zlib.crc32(data) != int(match[2], 16):
+        raise CorruptData(path, 0, "the manifest does not match the checksum in CURRENT")
+    try:
+        body, crc = data[:-10], data[-9:-1]
+        if zlib.crc32(body) != int(crc, 16):
+            raise ValueError("its own checksum differs")
+        fields = json.loads(body)
+        version = fields.pop("format")
+        if version != FORMAT:
+            raise UnsupportedFormat(path, int(version), FORMAT)
+        return _checked(fields)
+    except (ValueError, TypeError, KeyError, AttributeError) as exc:
+        raise CorruptData(path, 0, f"the manifest cannot be read: {exc}") from exc
+
+
+def _checked(fields: dict[str, Any]) -> Manifest:
+    fields["files"] = {
+        role: FileEntry(str(entry["name"]), int(entry["length"]), int(entry["seal"]))
+        for role, entry in fields["files"].items()
+    }
+    manifest = Manifest(**fields)
+    counts = [manifest.generation, manifest.seqno, manifest.n, manifest.n_live, manifest.n_soft]
+    counts += [entry.length for entry in manifest.files.values()]
+    if any(type(count) is not int or count < 0 for count in counts):
+        raise ValueError("a count that is none")
+    if manifest.n_live + manifest.n_soft > manifest.n:
+        raise ValueError("more records than slots")
+    if not all(_NAME.fullmatch(entry.name) for entry in manifest.files.values()):
+        raise ValueError("a file name that no store uses")
+    return manifest

@@ -1,0 +1,1096 @@
+"""
+The database as users meet it: `open` and `VecStore`.
+
+A façade: every method checks its arguments, takes the newest view or the writer, and hands over.
+What happens then is in `engine`. Methods that read never wait; methods that write take turns.
+"""
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from vecstore.config import StoreConfig, metric_name, whole_number
+from vecstore.engine.changes import (
+    Plan,
+    checked_id,
+    checked_vectors,
+    packed_metadata,
+)
+from vecstore.engine.executor import Executor
+from vecstore.engine.generation import manifest_of, open_table
+from vecstore.engine.maintenance import Maintenance
+from vecstore.engine.table import Appended, Table
+from vecstore.engine.view import ReadView
+from vecstore.engine.writer import Writer
+from vecstore.errors import DimensionMismatch, InvalidInput, NotAvailable, StoreClosed
+from vecstore.index.base import MAX_SLOTS, as_row
+from vecstore.index.hnsw import HNSWIndex
+from vecstore.model import (
+    BatchReport,
+    Hit,
+    QueryBatch,
+    QueryResult,
+    Record,
+    StoreStats,
+    UpsertReport,
+)
+from vecstore.storage.checkpoint import check_generation, holds_store, write_generation
+from vecstore.storage.files import Files, Lock
+from vecstore.storage.manifest import LOCK, Manifest, read_current
+
+__all__ = ["VecStore", "open"]
+
+Clock = Callable[[], int]
+
+
+def _unix_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def open(
+    path: str | Path = ":memory:",
+    *,
+    dim: int | None = None,
+    metric: str | None = None,
+    config: StoreConfig | Mapping[str, Any] | None = None,
+    schema: Any = None,
+    mode: str = "a",
+    check: str | None = None,
+    clock: Clock | None = None,
+) -> "VecStore":
+    """
+    Open a store, creating it where there is none.
+
+    Parameters
+    ----------
+    path : path-like
+        A directory, or ``":memory:"`` for a store that ends with the handle.
+    dim : int, optional
+        Components of a vector; fixed by the first insert where it is not given.
+    metric : str, optional
+        A name or alias; the store's own by default, cosine for a new one.
+    config : StoreConfig or mapping, optional
+        Settings; what is not passed is as the store has it.
+    schema : None
+        Not available in this version.
+    mode : str
+        ``"a"`` reads and writes. ``"r"`` is not available in this version.
+    check : str, optional
+        ``"full"`` compares every byte with its checksum before anything is returned.
+    clock : callable, optional
+        Returns Unix milliseconds; for tests.
+
+    Returns
+    -------
+    VecStore
+        To be closed, or used in a ``with`` statement.
+
+    Raises
+    ------
+    InvalidInput
+        If an argument is malformed or contradicts what was fixed when the store was created.
+    NotAStore
+        If the path is a file or a directory with other files.
+    StoreLocked
+        If another handle has it open.
+    CorruptData
+        If bytes on disk are not what was written.
+    NotAvailable
+        For `schema` and ``mode="r"``.
+
+    Examples
+    --------
+    >>> import vecstore
+    >>> with vecstore.open(metric="euclidean") as store:
+    ...     store.upsert("a", [0.0, 1.0])
+    ...     store.query([0.0, 1.0], k=1).ids
+    ['a']
+    """
+    if schema is not None:
+        raise NotAvailable("open(schema=…)", "validate records before you upsert them")
+    if mode == "r":
+        raise NotAvailable('open(mode="r")', 'open with mode="a"')
+    if mode != "a":
+        raise InvalidInput("open(mode)", "'a' or 'r'", repr(mode))
+    if check not in (None, "full"):
+        raise InvalidInput("open(check)", "None or 'full'", repr(check))
+    if dim is not None:
+        dim = whole_number("open(dim)", dim, 1, 65_536)
+    metric = None if metric is None else metric_name(metric)
+    if isinstance(config, Mapping):
+        config = StoreConfig.from_dict(config)
+    wanted = config if config is not None else StoreConfig()
+    if not isinstance(wanted, StoreConfig):
+        raise InvalidInput("open(config)", "a StoreConfig or a mapping", type(config).__name__)
+    files = Files()
+    if str(path) == ":memory:":
+        table = Table(None, metric or "cosine", dim, wanted)
+        return VecStore(Writer(table, files, None, None), None, clock or _unix_ms)
+    root = Path(path)
+    lock = _locked(files, root)
+    try:
+        if holds_store(files, root):
+            manifest = read_current(files, root)
+            table = _stored_table(files, root, manifest, wanted, dim, metric)
+            if check == "full":
+                check_generation(files, root, manifest)
+        else:
+            table = Table(root, metric or "cosine", dim, wanted)
+            manifest = write_generation(files, root, manifest_of(table, 1), None)
+        return VecStore(Writer(table, files, root, manifest), lock, clock or _unix_ms)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _locked(files: Files, root: Path) -> Lock:
+    holds_store(files, root)  # refuses foreign directories before it leaves a lock file there
+    files.make_directory(root)
+    return files.lock(root / LOCK)
+
+
+def _stored_table(
+    files: Files,
+    root: Path,
+    manifest: Manifest,
+    wanted: StoreConfig,
+    dim: int | None,
+    metric: str | None,
+) -> Table:
+    stored = StoreConfig.from_dict(manifest.config)
+    table = open_table(files, root, manifest, wanted.over(stored))
+    if metric is not None and metric != table.metric:
+        raise InvalidInput("open(metric)", f"{table.metric}, as fixed at creation", metric)
+    if dim is not None and table.dim is not None and dim != table.dim:
+        raise DimensionMismatch("open(dim)", f"{table.dim}, as fixed before", dim)
+    if dim is not None and table.dim is None:
+        table.fix_dim(dim)
+    return table
+
+
+class VecStore:
+    """
+    A collection of records with vectors; made by `vecstore.open`.
+
+    Parameters
+    ----------
+    writer : Writer
+        The engine.
+    lock : Lock or None
+        Held until `close`; None in memory.
+    clock : callable
+        Returns Unix milliseconds.
+
+    Examples
+    --------
+    >>> import vecstore
+    >>> store = vecstore.open(metric="cosine")
+    >>> store.upsert("cat", [1.0, 0.1], {"legs": 4})
+    >>> store.query([1.0, 0.0], k=1)[0].metadata
+    {'legs': 4}
+    >>> store.close()
+    """
+
+    def __init__(self, writer: Writer, lock: Lock | None, clock: Clock) -> None:
+        self._closed = False
+        self._writer = writer
+        self._lock = lock
+        self._clock = clock
+        config = writer.table.config
+        self._executor = Executor(writer.table.metric, config.hnsw.m)
+        self._maintenance = Maintenance(writer, config.maintenance == "background")
+        self._maintenance.after_write()
+
+    # ---- what it is
+
+    @property
+    def path(self) -> Path | None:
+        """The directory; None in memory."""
+        return self._writer.table.path
+
+    @property
+    def dim(self) -> int | None:
+        """Components of a vector; None before the first insert."""
+        return self._writer.table.dim
+
+    @property
+    def metric(self) -> str:
+        """Canonical name of the metric."""
+        return self._writer.table.metric
+
+    @property
+    def config(self) -> StoreConfig:
+        """The handle's settings."""
+        return self._writer.table.config
+
+    @property
+    def index(self) -> HNSWIndex | None:
+        """The live index, for looking; None before the first insert."""
+        return self._writer.table.index
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def __contains__(self, record_id: object) -> bool:
+        if not isinstance(record_id, str):
+            return False
+        return self._view().find(record_id, self._clock()) >= 0
+
+    def __repr__(self) -> str:
+        if self._closed:
+            return f"<VecStore {self.path or ':memory:'}: closed>"
+        return f"<VecStore {self.path or ':memory:'}: {len(self)} x {self.dim}, {self.metric}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=2, source=self)
+            self._maintenance.stop()
+            if self._lock is not None:
+                self._lock.release()
+
+    def _view(self) -> ReadView:
+        if self._closed:
+            raise StoreClosed(f"the store {self.path or ':memory:'} is closed; open it again")
+        return self._writer.view
+
+    def _change(self, plan: Callable[[Plan], None]) -> BatchReport:
+        self._view()
+        report = self._writer.change(self._clock(), plan)
+        self._maintenance.after_write()
+        return report
+
+    # ---- writing
+
+    def upsert(
+        self,
+        id: str,
+        vector: Any,
+        metadata: dict[str, Any] | None = None,
+        *,
+        text: Any = None,
+        ttl_s: float | None = None,
+    ) -> None:
+        """
+        Put one record, replacing the whole record of that id.
+
+        Parameters
+        ----------
+        id : str
+            1 byte to 1 KiB of UTF-8.
+        vector : array-like
+            Finite numbers of shape [dim].
+        metadata : dict, optional
+            JSON-like.
+        text : None
+            Not available in this version.
+        ttl_s : float, optional
+            Seconds until it expires.
+
+        Raises
+        ------
+        InvalidInput
+            If anything is malformed; nothing was changed.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.upsert("a", [1.0, 0.0], {"n": 1})
+        >>> len(store)
+        1
+        >>> store.close()
+        """
+        record_id = checked_id("upsert(id)", id)
+        call = f"upsert(id={record_id!r})"
+        self._change(lambda plan: plan.upsert(call, record_id, vector, metadata, text, ttl_s))
+
+    def upsert_many(
+        self,
+        ids: Sequence[str],
+        vectors: Any,
+        metadata: Sequence[dict[str, Any] | None] | None = None,
+        *,
+        texts: Any = None,
+        progress: bool | Callable[[int, int], None] = False,
+    ) -> UpsertReport:
+        """
+        Put many records, all or nothing; of an id that comes twice, the last wins.
+
+        Parameters
+        ----------
+        ids : sequence of str
+            n ids.
+        vectors : array-like
+            Finite numbers of shape [n, dim].
+        metadata : sequence of dict, optional
+            n of them; None for an empty one.
+        texts : None
+            Not available in this version.
+        progress : bool or callable
+            Called with (done, total) while the graph takes what became due; True draws a bar.
+
+        Returns
+        -------
+        UpsertReport
+            How many ids were new and how many replaced.
+
+        Raises
+        ------
+        InvalidInput
+            Naming the first bad row; nothing was changed.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.upsert_many(["a", "b"], [[1.0, 0.0], [0.0, 1.0]])
+        UpsertReport(inserted=2, updated=0)
+        >>> store.close()
+        """
+        self._view()
+        if texts is not None:
+            raise NotAvailable("upsert_many(texts=…)", "keep the texts in the metadata for now")
+        checked = _checked_ids("upsert_many", ids)
+        packed = _packed_many("upsert_many(metadata)", metadata, len(checked))
+        now = self._clock()
+        with self._writer.lock:
+            table = self._writer.table
+            matrix = checked_vectors("upsert_many(vectors)", table, vectors, self.dim)
+            if len(matrix) != len(checked):
+                raise InvalidInput("upsert_many(vectors)", f"{len(checked)} rows", len(matrix))
+            plan = Plan(table, self._writer.view, now)
+            distinct = set(checked)
+            updated = sum(plan.state(record_id) == "live" for record_id in distinct)
+            if checked:
+                created = np.full(len(checked), now, np.int64)
+                records = Appended(checked, matrix, packed, created, np.zeros_like(created))
+                self._writer.commit([records])
+        if progress is False:
+            self._maintenance.after_write()
+        else:
+            self._maintenance.absorb_due(progress)
+        return UpsertReport(inserted=len(distinct) - updated, updated=updated)
+
+    def batch(self, operations: Sequence[Mapping[str, Any]]) -> BatchReport:
+        """
+        Carry out operations in order, all or nothing.
+
+        Parameters
+        ----------
+        operations : sequence of dict
+            Each with `op` (``"upsert"``, ``"delete"``, ``"soft_delete"``, ``"restore"`` or
+            ``"update_metadata"``), `id`, and what the call of that name takes.
+
+        Returns
+        -------
+        BatchReport
+            How many operations of each kind changed something.
+
+        Raises
+        ------
+        InvalidInput
+            Naming the index of the first malformed operation; nothing was changed.
+        NotFound
+            If a delete or update_metadata meets no record; nothing was changed.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.batch([{"op": "upsert", "id": "a", "vector": [1.0]}]).upserted
+        1
+        >>> store.close()
+        """
+        if isinstance(operations, str | bytes | Mapping):
+            raise InvalidInput("batch(operations)", "a list of dicts", type(operations).__name__)
+        listed = list(operations)
+
+        def plan(planned: Plan) -> None:
+            for number, operation in enumerate(listed):
+                planned.add(number, operation)
+
+        return self._change(plan)
+
+    def update_metadata(self, id: str, metadata: dict[str, Any], *, merge: bool = False) -> None:
+        """
+        Replace the metadata of a record; its vector is not touched.
+
+        Parameters
+        ----------
+        id : str
+            A live record.
+        metadata : dict
+            JSON-like.
+        merge : bool
+            Keep the top-level keys that are not in `metadata`.
+
+        Raises
+        ------
+        NotFound
+            If there is no live record.
+        InvalidInput
+            If the metadata is malformed.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.upsert("a", [1.0], {"x": 1})
+        >>> store.update_metadata("a", {"y": 2}, merge=True)
+        >>> store.get("a").metadata
+        {'x': 1, 'y': 2}
+        >>> store.close()
+        """
+        record_id = checked_id("update_metadata(id)", id)
+
+        def plan(planned: Plan) -> None:
+            planned.update_metadata("update_metadata", record_id, metadata, merge)
+
+        self._change(plan)
+
+    def set_ttl(self, id: str, ttl_s: float | None) -> None:
+        """
+        Let a record expire, counted from now.
+
+        Parameters
+        ----------
+        id : str
+            A live record.
+        ttl_s : float or None
+            Seconds; None removes the expiry.
+
+        Raises
+        ------
+        NotFound
+            If there is no live record.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open(clock=lambda: 1000)
+        >>> store.upsert("a", [1.0])
+        >>> store.set_ttl("a", 5)
+        >>> store.get("a").expires_at
+        6000
+        >>> store.close()
+        """
+        record_id = checked_id("set_ttl(id)", id)
+        self._change(lambda plan: plan.set_ttl("set_ttl", record_id, ttl_s))
+
+    def delete(self, id: str) -> None:
+        """
+        Delete a record for good.
+
+        Parameters
+        ----------
+        id : str
+            A live record.
+
+        Raises
+        ------
+        NotFound
+            If there is no live record.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.upsert("a", [1.0])
+        >>> store.delete("a")
+        >>> "a" in store
+        False
+        >>> store.close()
+        """
+        record_id = checked_id("delete(id)", id)
+        self._change(lambda plan: plan.delete("delete", record_id))
+
+    def delete_many(self, ids: Sequence[str] | None = None, *, filter: Any = None) -> int:
+        """
+        Delete records for good; ids without a live record are passed over.
+
+        Parameters
+        ----------
+        ids : sequence of str
+            Which.
+        filter : None
+            Not available in this version.
+
+        Returns
+        -------
+        int
+            How many were deleted.
+
+        Raises
+        ------
+        InvalidInput
+            If an id is malformed, or no ids came; nothing was deleted.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.upsert("a", [1.0])
+        >>> store.delete_many(["a", "b"])
+        1
+        >>> store.close()
+        """
+        _refuse_filter("delete_many", filter)
+        if ids is None:
+            raise InvalidInput("delete_many(ids)", "a sequence of ids", "None")
+        checked = _checked_ids("delete_many", ids)
+
+        def plan(planned: Plan) -> None:
+            for record_id in dict.fromkeys(checked):
+                if planned.state(record_id) == "live":
+                    planned.delete("delete_many", record_id)
+
+        return self._change(plan).deleted
+
+    def soft_delete(self, id: str) -> bool:
+        """
+        Hide a record until `restore`, a new upsert, or `compact`.
+
+        Parameters
+        ----------
+        id : str
+            Which.
+
+        Returns
+        -------
+        bool
+            False where there was no live record.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.upsert("a", [1.0])
+        >>> store.soft_delete("a"), store.soft_delete("a")
+        (True, False)
+        >>> store.close()
+        """
+        record_id = checked_id("soft_delete(id)", id)
+        return self._change(lambda plan: plan.soft_delete("soft_delete", record_id)).soft_deleted > 0
+
+    def restore(self, id: str) -> bool:
+        """
+        Bring back a soft-deleted record, or one that expired and was not swept yet.
+
+        Parameters
+        ----------
+        id : str
+            Which.
+
+        Returns
+        -------
+        bool
+            False where there was nothing to bring back. An expiry that has passed is dropped.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.upsert("a", [1.0])
+        >>> store.soft_delete("a"), store.restore("a"), store.restore("a")
+        (True, True, False)
+        >>> store.close()
+        """
+        record_id = checked_id("restore(id)", id)
+        return self._change(lambda plan: plan.restore("restore", record_id)).restored > 0
+
+    def expire(self) -> int:
+        """
+        Delete for good what outlived its TTL; it has been invisible since then anyway.
+
+        Returns
+        -------
+        int
+            How many records were deleted.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.expire()
+        0
+        >>> store.close()
+        """
+        self._view()
+        return self._writer.sweep(self._clock())
+
+    # ---- reading
+
+    def query(
+        self,
+        vector: Any = None,
+        *,
+        text: Any = None,
+        k: int = 10,
+        filter: Any = None,
+        ef: int | None = None,
+        alpha: float | None = None,
+        fusion: str = "rrf",
+        explain: bool = False,
+        trace: bool = False,
+    ) -> QueryResult:
+        """
+        Find the nearest records.
+
+        Parameters
+        ----------
+        vector : array-like
+            Finite numbers of shape [dim].
+        text, filter, alpha : None
+            Not available in this version.
+        k : int
+            Hits wanted; 0 gives none.
+        ef : int, optional
+            Beam width; the config's `ef_search` by default.
+        fusion : str
+            Without meaning until there is text.
+        explain, trace : bool
+            Not available in this version.
+
+        Returns
+        -------
+        QueryResult
+            ``min(k, len(store))`` hits, always, ordered by (distance, slot).
+
+        Raises
+        ------
+        InvalidInput
+            If the vector is malformed, k is negative or ef below 1.
+        NotAvailable
+            For what this version lacks.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.upsert("a", [1.0, 0.0])
+        >>> store.query([2.0, 0.0]).scores.tolist()
+        [1.0]
+        >>> store.close()
+        """
+        view = self._view()
+        _refuse_filter("query", filter)
+        later = {"text": text, "alpha": alpha, "explain": explain or None, "trace": trace or None}
+        for name, value in later.items():
+            if value is not None:
+                raise NotAvailable(f"query({name}=…)", "query by vector")
+        k = whole_number("query(k)", k, 0, MAX_SLOTS)
+        row = as_row("query(vector)", vector)
+        rows = self._executor.prepared("query(vector)", row, self.dim)
+        return self._executor.query(view, self._clock(), rows, k, self._beam("query", ef))
+
+    def query_many(
+        self,
+        vectors: Any,
+        *,
+        k: int = 10,
+        filter: Any = None,
+        ef: int | None = None,
+        threads: int = 1,
+    ) -> QueryBatch:
+        """
+        Answer many queries as arrays.
+
+        Parameters
+        ----------
+        vectors : array-like
+            Finite numbers of shape [q, dim].
+        k : int
+            Hits wanted, a query.
+        filter : None
+            Not available in this version.
+        ef : int, optional
+            Beam width; the config's `ef_search` by default.
+        threads : int
+            Threads to spread the queries over; no influence on the answers.
+
+        Returns
+        -------
+        QueryBatch
+            Arrays of shape [q, k].
+
+        Raises
+        ------
+        InvalidInput
+            As `query`.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.upsert("a", [1.0, 0.0])
+        >>> store.query_many([[1.0, 1.0]], k=1).ids.tolist()
+        [['a']]
+        >>> store.close()
+        """
+        view = self._view()
+        _refuse_filter("query_many", filter)
+        k = whole_number("query_many(k)", k, 0, MAX_SLOTS)
+        threads = whole_number("query_many(threads)", threads, 1, 1024)
+        rows = self._executor.prepared("query_many(vectors)", vectors, self.dim)
+        ef = self._beam("query_many", ef)
+        return self._executor.query_many(view, self._clock(), rows, k, ef, threads)
+
+    def iter_query(
+        self, vector: Any, *, filter: Any = None, strict: bool = False
+    ) -> Iterator[Hit]:
+        """
+        Walk outwards from a vector until you have enough; every record comes once.
+
+        Parameters
+        ----------
+        vector : array-like
+            Finite numbers of shape [dim].
+        filter : None
+            Not available in this version.
+        strict : bool
+            Nearest first throughout, by one exact scan; else ordered within rounds.
+
+        Returns
+        -------
+        iterator of Hit
+            On the state of this moment, whatever is written meanwhile.
+
+        Raises
+        ------
+        InvalidInput
+            As `query`, at the call.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open(metric="l2")
+        >>> _ = store.upsert_many(["a", "b"], [[0.0], [1.0]])
+        >>> [hit.id for hit in store.iter_query([0.9])]
+        ['b', 'a']
+        >>> store.close()
+        """
+        view = self._view()
+        _refuse_filter("iter_query", filter)
+        row = as_row("iter_query(vector)", vector)
+        rows = self._executor.prepared("iter_query(vector)", row, self.dim)
+        ef = self.config.hnsw.ef_search
+        return self._executor.iterate(view, self._clock(), rows, ef, strict)
+
+    def _beam(self, call: str, ef: int | None) -> int:
+        if ef is None:
+            return self.config.hnsw.ef_search
+        return whole_number(f"{call}(ef)", ef, 1, MAX_SLOTS)
+
+    def get(self, id: str) -> Record:
+        """
+        Give a record back.
+
+        Parameters
+        ----------
+        id : str
+            Which.
+
+        Returns
+        -------
+        Record
+            A copy.
+
+        Raises
+        ------
+        NotFound
+            If there is no live record.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.upsert("a", [3.0, 4.0])
+        >>> store.get("a").vector.tolist()
+        [3.0, 4.0]
+        >>> store.close()
+        """
+        view = self._view()
+        slot = view.locate("get", checked_id("get(id)", id), self._clock())
+        return view.record(slot)
+
+    def get_many(self, ids: Sequence[str]) -> list[Record]:
+        """
+        Give records back, in the order asked for; missing ones are passed over.
+
+        Parameters
+        ----------
+        ids : sequence of str
+            Which.
+
+        Returns
+        -------
+        list of Record
+            Copies.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.upsert("a", [1.0])
+        >>> [record.id for record in store.get_many(["b", "a"])]
+        ['a']
+        >>> store.close()
+        """
+        view, now = self._view(), self._clock()
+        slots = [view.find(record_id, now) for record_id in _checked_ids("get_many", ids)]
+        return [view.record(slot) for slot in slots if slot >= 0]
+
+    def ids(self) -> list[str]:
+        """
+        List the ids, in slot order.
+
+        Returns
+        -------
+        list of str
+            Of visible records.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.ids()
+        []
+        >>> store.close()
+        """
+        view = self._view()
+        return [view.names.id_of(slot) for slot in view.slots(self._clock()).tolist()]
+
+    def records(self, filter: Any = None, *, deleted: bool = False) -> Iterator[Record]:
+        """
+        Walk through the records, in slot order.
+
+        Parameters
+        ----------
+        filter : None
+            Not available in this version.
+        deleted : bool
+            Give the soft-deleted and the expired ones too.
+
+        Returns
+        -------
+        iterator of Record
+            On the state of this moment.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.upsert("a", [1.0])
+        >>> [record.id for record in store.records()]
+        ['a']
+        >>> store.close()
+        """
+        view = self._view()
+        _refuse_filter("records", filter)
+        slots = view.kept_slots() if deleted else view.slots(self._clock())
+        return (view.record(slot) for slot in slots.tolist())
+
+    def count(self, filter: Any = None) -> int:
+        """
+        Count the records.
+
+        Parameters
+        ----------
+        filter : None
+            Not available in this version.
+
+        Returns
+        -------
+        int
+            Visible ones.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.count()
+        0
+        >>> store.close()
+        """
+        view = self._view()
+        _refuse_filter("count", filter)
+        return view.visible(self._clock()).count
+
+    # ---- upkeep
+
+    def optimize(self, *, progress: bool | Callable[[int, int], None] = False) -> None:
+        """
+        Absorb the whole tail into the graph, so that nothing is scanned.
+
+        Parameters
+        ----------
+        progress : bool or callable
+            Called with (done, total); True draws a bar.
+
+        Notes
+        -----
+        The moment of the call moves the boundaries of later batches, and so the fingerprint.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.optimize()
+        >>> store.close()
+        """
+        self._view()
+        self._maintenance.optimize(progress)
+
+    def compact(self) -> int:
+        """
+        Rewrite the store without dead slots; soft-deleted records are gone afterwards.
+
+        Returns
+        -------
+        int
+            Slots removed.
+
+        Notes
+        -----
+        The result has the fingerprint of a fresh store of the survivors in slot order. Queries go
+        on meanwhile, writes wait.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.upsert("a", [1.0])
+        >>> store.delete("a")
+        >>> store.compact()
+        1
+        >>> store.close()
+        """
+        self._view()
+        return self._maintenance.compact()
+
+    def checkpoint(self) -> None:
+        """
+        Make everything written so far durable; in memory this does nothing.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.checkpoint()
+        >>> store.close()
+        """
+        self._view()
+        self._writer.checkpoint()
+
+    def fingerprint(self) -> str:
+        """
+        Hash the index, after absorbing what is due.
+
+        Returns
+        -------
+        str
+            32 hex digits: the same for the same operations and config, on any CPU, thread count
+            and chunking. Ids and metadata are not in it.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open(dim=2)
+        >>> len(store.fingerprint())
+        32
+        >>> store.close()
+        """
+        self._view()
+        self._maintenance.absorb_due()
+        return self._writer.fingerprint()
+
+    def stats(self) -> StoreStats:
+        """
+        Count records, slots and bytes.
+
+        Returns
+        -------
+        StoreStats
+            As of now.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.stats().slots
+        0
+        >>> store.close()
+        """
+        self._view()
+        return self._writer.stats()
+
+    def close(self) -> None:
+        """
+        Checkpoint and let go of the files; a second call does nothing.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> store = vecstore.open()
+        >>> store.close()
+        >>> store.closed
+        True
+        """
+        if self._closed:
+            return
+        self._maintenance.stop()
+        with self._writer.lock:
+            self._writer.checkpoint()
+            self._closed = True
+            self._writer.release()
+            if self._lock is not None:
+                self._lock.release()
+
+
+def _refuse_filter(call: str, filter: object) -> None:
+    if filter is not None:
+        raise NotAvailable(f"{call}(filter=…)", "filter the results yourself for now")
+
+
+def _checked_ids(call: str, ids: Any) -> list[str]:
+    if isinstance(ids, str | bytes):
+        raise InvalidInput(f"{call}(ids)", "a sequence of ids", f"one {type(ids).__name__}")
+    try:
+        listed = list(ids)
+    except TypeError:
+        raise InvalidInput(f"{call}(ids)", "a sequence of ids", type(ids).__name__) from None
+    return [checked_id(f"{call}(ids[{i}])", record_id) for i, record_id in enumerate(listed)]
+
+
+def _packed_many(call: str, metadata: Any, n: int) -> list[bytes]:
+    if metadata is None:
+        return [packed_metadata(call, None)] * n
+    if isinstance(metadata, str | bytes | Mapping) or not hasattr(metadata, "__iter__"):
+        raise InvalidInput(call, f"a list of {n} dicts", type(metadata).__name__)
+    listed = list(metadata)
+    if len(listed) != n:
+        raise InvalidInput(call, f"a list of {n} dicts", f"{len(listed)} of them")
+    return [packed_metadata(f"{call}[{i}]", one) for i, one in enumerate(listed)]
+
+
