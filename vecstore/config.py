@@ -236,7 +236,9 @@ class StoreConfig:
         2
         """
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
-        hnsw = {f.name: getattr(self.hnsw, f.name) for f in dataclasses.fields(HnswConfig) if f.init}
+        hnsw = {
+            f.name: getattr(self.hnsw, f.name) for f in dataclasses.fields(HnswConfig) if f.init
+        }
         return {**plain, "hnsw": hnsw}
 
     @classmethod

@@ -147,7 +147,9 @@ class QueryResult(Sequence[Hit]):
         rows = "".join(f"\n  {h.score:9.4f}  {h.id}" for h in self._hits[:10])
         more = f"\n  … {len(self) - 10} more" if len(self) > 10 else ""
         route = "exact" if self.exact else "graph"
-        return f"<QueryResult: {len(self)} hits, {route}, {self.stats.n_dist} distances>{rows}{more}"
+        return (
+            f"<QueryResult: {len(self)} hits, {route}, {self.stats.n_dist} distances>{rows}{more}"
+        )
 
     @property
     def ids(self) -> list[str]:

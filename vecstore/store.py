@@ -15,12 +15,8 @@ from typing import Any, Self
 import numpy as np
 
 from vecstore.config import StoreConfig, metric_name, whole_number
-from vecstore.engine.changes import (
-    Plan,
-    checked_id,
-    checked_vectors,
-    packed_metadata,
-)
+from vecstore.engine.changes import Plan
+from vecstore.engine.checks import checked_id, checked_vectors, packed_metadata
 from vecstore.engine.executor import Executor
 from vecstore.engine.generation import manifest_of, open_table
 from vecstore.engine.maintenance import Maintenance
@@ -28,8 +24,8 @@ from vecstore.engine.table import Appended, Table
 from vecstore.engine.view import ReadView
 from vecstore.engine.writer import Writer
 from vecstore.errors import DimensionMismatch, InvalidInput, NotAvailable, StoreClosed
-from vecstore.index.base import MAX_SLOTS, as_row
 from vecstore.index.hnsw import HNSWIndex
+from vecstore.index.vectors import MAX_SLOTS, as_row
 from vecstore.model import (
     BatchReport,
     Hit,
@@ -376,7 +372,7 @@ class VecStore:
         now = self._clock()
         with self._writer.lock:
             table = self._writer.table
-            matrix = checked_vectors("upsert_many(vectors)", table, vectors, self.dim)
+            matrix = checked_vectors("upsert_many(vectors)", table.metric, vectors, self.dim)
             if len(matrix) != len(checked):
                 raise InvalidInput("upsert_many(vectors)", f"{len(checked)} rows", len(matrix))
             plan = Plan(table, self._writer.view, now)
@@ -591,7 +587,9 @@ class VecStore:
         >>> store.close()
         """
         record_id = checked_id("soft_delete(id)", id)
-        return self._change(lambda plan: plan.soft_delete("soft_delete", record_id)).soft_deleted > 0
+        return (
+            self._change(lambda plan: plan.soft_delete("soft_delete", record_id)).soft_deleted > 0
+        )
 
     def restore(self, id: str) -> bool:
         """
@@ -756,9 +754,7 @@ class VecStore:
         ef = self._beam("query_many", ef)
         return self._executor.query_many(view, self._clock(), rows, k, ef, threads)
 
-    def iter_query(
-        self, vector: Any, *, filter: Any = None, strict: bool = False
-    ) -> Iterator[Hit]:
+    def iter_query(self, vector: Any, *, filter: Any = None, strict: bool = False) -> Iterator[Hit]:
         """
         Walk outwards from a vector until you have enough; every record comes once.
 
@@ -1092,5 +1088,3 @@ def _packed_many(call: str, metadata: Any, n: int) -> list[bytes]:
     if len(listed) != n:
         raise InvalidInput(call, f"a list of {n} dicts", f"{len(listed)} of them")
     return [packed_metadata(f"{call}[{i}]", one) for i, one in enumerate(listed)]
-
-

@@ -6,25 +6,20 @@ before it, refuses the whole call at the first that is wrong, and ends as a list
 `apply` can carry out. A log will store the same changes, and recovery will apply them again.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
+from vecstore.engine.checks import checked_id, checked_vectors, expiry_after, packed_metadata
 from vecstore.engine.chunks import CHUNK, UNSET
 from vecstore.engine.table import Appended, Table
-from vecstore.engine.view import NEVER, ReadView
+from vecstore.engine.view import ReadView
 from vecstore.errors import InvalidInput, NotAvailable, NotFound
-from vecstore.index.base import as_row, checked_matrix, refuse_zeros
-from vecstore.kernels.distance import METRICS
+from vecstore.index.vectors import as_row
 from vecstore.model import BatchReport
 
-MAX_ID_BYTES = 1024
-MAX_METADATA_BYTES = 1 << 24
-MAX_DEPTH = 64
 OPERATIONS = {
     "upsert": {"id", "vector", "metadata", "text", "ttl_s"},
     "delete": {"id"},
@@ -69,166 +64,6 @@ class Sweep(NamedTuple):
 
 
 Change = Appended | Kill | Revive | Describe | Expire | Sweep
-
-
-def checked_id(call: str, record_id: object) -> str:
-    """
-    Check an id.
-
-    Parameters
-    ----------
-    call : str
-        Call and argument, for errors.
-    record_id : object
-        What came.
-
-    Returns
-    -------
-    str
-        The id.
-
-    Raises
-    ------
-    InvalidInput
-        If it is no str, empty, no valid Unicode, or over 1 KiB.
-    """
-    if not isinstance(record_id, str):
-        raise InvalidInput(call, "a str", f"{type(record_id).__name__}")
-    size = len(_utf8(call, record_id))
-    if not 1 <= size <= MAX_ID_BYTES:
-        raise InvalidInput(call, f"1 to {MAX_ID_BYTES} bytes of UTF-8", f"{size} bytes")
-    return str(record_id)
-
-
-def _utf8(call: str, text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        raise InvalidInput(call, "valid Unicode", "a lone surrogate") from None
-
-
-def packed_metadata(call: str, metadata: object) -> bytes:
-    """
-    Check metadata and pack it.
-
-    Parameters
-    ----------
-    call : str
-        Call and argument, for errors.
-    metadata : dict or None
-        JSON-like; None counts as empty.
-
-    Returns
-    -------
-    bytes
-        MessagePack; types survive.
-
-    Raises
-    ------
-    InvalidInput
-        Naming the place of the first value that cannot be kept.
-    """
-    if metadata is None:
-        return b"\x80"
-    if not isinstance(metadata, dict):
-        raise InvalidInput(call, "a dict", type(metadata).__name__)
-    raw: bytes = msgpack.packb(_plain(call, metadata, 0))
-    if len(raw) > MAX_METADATA_BYTES:
-        raise InvalidInput(call, f"at most {MAX_METADATA_BYTES} bytes packed", f"{len(raw)} bytes")
-    return raw
-
-
-def _plain(place: str, value: object, depth: int) -> object:
-    """Check one value; subclasses of the JSON types become those."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return _utf8(place, value).decode()
-    if isinstance(value, int):
-        if not -(2**63) <= value < 2**63:
-            raise InvalidInput(place, "an int of 64 bits", value)
-        return int(value)
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise InvalidInput(place, "a finite float", value)
-        return float(value)
-    if depth >= MAX_DEPTH:
-        raise InvalidInput(place, f"at most {MAX_DEPTH} levels", "more")
-    if isinstance(value, list):
-        return [_plain(f"{place}[{i}]", item, depth + 1) for i, item in enumerate(value)]
-    if isinstance(value, dict):
-        for key in value:
-            if not isinstance(key, str):
-                raise InvalidInput(place, "keys of type str", f"the key {key!r}")
-        return {
-            _utf8(place, key).decode(): _plain(f"{place}[{key!r}]", item, depth + 1)
-            for key, item in value.items()
-        }
-    expected = "str, int, float, bool, None, list or dict"
-    raise InvalidInput(place, expected, f"{type(value).__name__}")
-
-
-def expiry_after(call: str, ttl_s: object, now: int) -> int:
-    """
-    Turn a time to live into a moment.
-
-    Parameters
-    ----------
-    call : str
-        Call and argument, for errors.
-    ttl_s : float or None
-        Seconds, above 0; None for no end.
-    now : int
-        Unix milliseconds.
-
-    Returns
-    -------
-    int
-        Unix milliseconds or `UNSET`.
-
-    Raises
-    ------
-    InvalidInput
-        If it is no positive, finite number.
-    """
-    if ttl_s is None:
-        return UNSET
-    if isinstance(ttl_s, bool) or not isinstance(ttl_s, int | float | np.number):
-        raise InvalidInput(call, "seconds above 0, or None", repr(ttl_s))
-    seconds = float(ttl_s)
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise InvalidInput(call, "seconds above 0, or None", repr(ttl_s))
-    return min(NEVER - 1, now + max(1, round(seconds * 1000)))
-
-
-def checked_vectors(call: str, table: Table, vectors: Any, dim: int | None) -> NDArray[np.float32]:
-    """
-    Check vectors for a table.
-
-    Parameters
-    ----------
-    call : str
-        Call and argument, for errors.
-    table : Table
-        Whose metric decides about zero vectors.
-    vectors : array-like
-        Numbers of shape [n, dim].
-    dim : int or None
-        Components that must come.
-
-    Returns
-    -------
-    float32[n, dim]
-        The caller's own array where it has that form already.
-
-    Raises
-    ------
-    InvalidInput
-        If a row is refused, which is named.
-    """
-    matrix = checked_matrix(call, vectors, dim)
-    refuse_zeros(call, METRICS[table.metric], matrix)
-    return matrix
 
 
 class Plan:
@@ -336,7 +171,7 @@ class Plan:
         if text is not None:
             raise NotAvailable(f"{call}: text", "keep it in the metadata for now")
         row = as_row(f"{call}.vector", vector)
-        matrix = checked_vectors(f"{call}.vector", self._table, row, self._dim)
+        matrix = checked_vectors(f"{call}.vector", self._table.metric, row, self._dim)
         self._dim = matrix.shape[1]
         packed = packed_metadata(f"{call}.metadata", metadata)
         expires_at = expiry_after(f"{call}.ttl_s", ttl_s, self._now)

@@ -2,7 +2,7 @@
 Answering queries on a view: mask, search, hits.
 
 Reads only; takes the view it is given and the moment it is told. Not here: the search itself
-(`index.base.search_rows`), a planner (there is one route, and its guarantee).
+(`index.search`), a planner (there is one route, and its guarantee).
 """
 
 import time
@@ -13,13 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.engine.view import ReadView
-from vecstore.index.base import (
-    ScratchPool,
-    checked_matrix,
-    prepare_rows,
-    search_rows,
-    stride_of,
-)
+from vecstore.index.search import ScratchPool, search_rows
+from vecstore.index.vectors import checked_matrix, prepare_rows, stride_of
 from vecstore.kernels.distance import METRICS
 from vecstore.model import Hit, QueryBatch, QueryResult, QueryStats, SearchResult
 from vecstore.storage.rows import aligned_zeros
@@ -274,5 +269,3 @@ def _only(found: SearchResult, kept: NDArray[np.bool_]) -> SearchResult:
         n_scanned=found.n_scanned,
         exact=found.exact,
     )
-
-

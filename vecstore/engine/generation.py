@@ -12,7 +12,6 @@ since kernels trust them; values are checked where they are used.
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.config import StoreConfig, metric_name, whole_number
@@ -21,8 +20,8 @@ from vecstore.engine.names import Names
 from vecstore.engine.table import Table
 from vecstore.engine.view import NEVER
 from vecstore.errors import CorruptData, InvalidInput
-from vecstore.index.base import MAX_SLOTS
 from vecstore.index.hnsw import graph_from, graph_meta, graph_sections
+from vecstore.index.vectors import MAX_SLOTS
 from vecstore.kernels import bitset
 from vecstore.storage.checkpoint import Content, open_generation
 from vecstore.storage.files import Files

@@ -16,7 +16,7 @@ from vecstore.engine.chunks import CHUNK
 from vecstore.engine.table import Appended, Table
 from vecstore.engine.writer import Writer
 from vecstore.index.absorb import rest_batches
-from vecstore.index.base import progress_of
+from vecstore.index.progress import progress_of
 from vecstore.kernels import bitset
 from vecstore.kernels.graph import HnswGraph
 

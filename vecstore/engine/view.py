@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vecstore.engine.chunks import CHUNK, UNSET, Chunk, times, unpacked
 from vecstore.engine.names import Names
 from vecstore.errors import NotFound
-from vecstore.index.base import Snapshot
+from vecstore.index.search import Snapshot
 from vecstore.kernels import bitset
 from vecstore.model import Record
 

@@ -16,8 +16,8 @@ from vecstore.engine.changes import Change, Plan, Sweep, apply
 from vecstore.engine.generation import adopt_generation, content_of, manifest_of
 from vecstore.engine.table import Table
 from vecstore.engine.view import ReadView
-from vecstore.index.base import Snapshot
-from vecstore.index.flat import fingerprint_of
+from vecstore.index.fingerprint import fingerprint_of
+from vecstore.index.search import Snapshot
 from vecstore.kernels.distance import METRICS, Space
 from vecstore.kernels.graph import HnswGraph, empty_graph
 from vecstore.model import BatchReport, StoreStats

@@ -5,9 +5,7 @@ The baseline that the others are judged by, and the base class of what they have
 queries, masks, files.
 """
 
-import hashlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,16 +14,14 @@ from numpy.typing import NDArray
 
 from vecstore.config import MAX_DIM, metric_name, whole_number
 from vecstore.errors import CorruptData, InvalidInput
-from vecstore.index.base import (
+from vecstore.index.fingerprint import fingerprint_of
+from vecstore.index.search import ScratchPool, Snapshot, search_rows
+from vecstore.index.vectors import (
     MAX_SLOTS,
-    ScratchPool,
-    Snapshot,
     as_row,
     checked_matrix,
-    pack_meta,
     prepare_rows,
     prepared_queries,
-    search_rows,
     stride_of,
 )
 from vecstore.kernels import bitset
@@ -36,9 +32,7 @@ from vecstore.storage.files import Files
 from vecstore.storage.layout import Kind, check_sections, open_sections, write_sections
 from vecstore.storage.rows import MemoryRows, Rows
 
-__all__ = ["FlatIndex", "fingerprint_of"]
-
-_HASHED_ROWS = 4096
+__all__ = ["FlatIndex"]
 
 
 class FlatIndex:
@@ -289,7 +283,7 @@ class FlatIndex:
         files, target = Files(), Path(path)
         meta, arrays = self._sections()
         draft = target.with_name(target.name + ".tmp")
-        write_sections(files, draft, Kind.INDEX, {"meta": pack_meta(meta), **arrays})
+        write_sections(files, draft, Kind.INDEX, {"meta": _json_section(meta), **arrays})
         files.replace(draft, target)
         files.sync_directory(target.parent)
 
@@ -379,51 +373,9 @@ class FlatIndex:
             raise InvalidInput(call, f"the call on the store {self._owner}", "the store's index")
 
 
-def fingerprint_of(snapshot: Snapshot, dim: int, metric: str) -> str:
-    """
-    Hash vectors, levels, links, entry and `n_indexed`: BLAKE2b, 128 bits.
-
-    Parameters
-    ----------
-    snapshot : Snapshot
-        What to hash.
-    dim : int
-        Components that count; padding does not.
-    metric : str
-        Canonical name.
-
-    Returns
-    -------
-    str
-        32 hex digits.
-
-    Notes
-    -----
-    The stream is one line of text ``vecstore 1 METRIC DIM N N_INDEXED M ENTRY TOP_LAYER``, then
-    little-endian and row by row: vectors as float32[n, dim]; levels as uint8[n_indexed]; links
-    as int32[n_indexed, 2M]; upper links as int32[n_upper, M].
-    """
-    space, graph, n = snapshot
-    m = graph.upper.shape[1]
-    head = f"vecstore 1 {metric} {dim} {n} {graph.n_indexed} {m} {graph.entry} {graph.top_layer}\n"
-    digest = hashlib.blake2b(head.encode(), digest_size=16)
-    for first in range(0, n, _HASHED_ROWS):
-        digest.update(_little(space.rows[first : min(n, first + _HASHED_ROWS), :dim]))
-    digest.update(_little(graph.levels[: graph.n_indexed]))
-    for array, used in _link_arrays(graph):
-        for first in range(0, used, _HASHED_ROWS):
-            digest.update(_little(array[first : min(used, first + _HASHED_ROWS)]))
-    return digest.hexdigest()
-
-
 def _is_vector(queries: Any) -> bool:
     return len(queries) > 0 and np.isscalar(queries[0])
 
 
-def _link_arrays(graph: Any) -> Iterable[tuple[NDArray[np.int32], int]]:
-    return ((graph.links, graph.n_indexed), (graph.upper, graph.n_upper))
-
-
-def _little(array: NDArray[Any]) -> memoryview:
-    plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    return memoryview(plain.reshape(-1).view(np.uint8))
+def _json_section(meta: dict[str, Any]) -> NDArray[np.uint8]:
+    return np.frombuffer(json.dumps(meta, sort_keys=True).encode(), np.uint8)

@@ -2,7 +2,7 @@
 The graph index: an HNSW graph over the first slots, an exact scan over the tail.
 
 Not here: the walk and the build (`kernels`), the schedule (`absorb`), the search as a whole
-(`base.search_rows`). Slots are append only; the graph takes them in batches, see `absorb`.
+(`search`). Slots are append only; the graph takes them in batches, see `absorb`.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from vecstore.config import HnswConfig, whole_number
 from vecstore.index.absorb import GraphConfig, absorb, copy_graph, due_batches, rest_batches
-from vecstore.index.base import ScratchPool, Snapshot, checked_matrix, progress_of
 from vecstore.index.flat import FlatIndex
+from vecstore.index.progress import progress_of
+from vecstore.index.search import ScratchPool, Snapshot
+from vecstore.index.vectors import checked_matrix
 from vecstore.kernels.distance import Space
 from vecstore.kernels.graph import MAX_LAYERS, HnswGraph, empty_graph
 from vecstore.model import IndexStats

@@ -5,8 +5,6 @@ It serves small stores, the tail that no graph covers yet, selective masks and g
 Rows are taken in tiles that stay in cache while all queries pass over them.
 """
 
-import numpy as np
-
 from vecstore.kernels.bitset import admits
 from vecstore.kernels.distance import distance
 from vecstore.kernels.jit import njit

@@ -210,9 +210,7 @@ def find_neighbors(space, graph, batch, lo, hi, scratch):  # type: ignore[no-unt
         for layer in range(level, -1, -1):
             n_near = 0
             if layer <= graph.top_layer:
-                size, _, _ = search_layer(
-                    space, graph, layer, space.rows, slot, ef, size, scratch
-                )
+                size, _, _ = search_layer(space, graph, layer, space.rows, slot, ef, size, scratch)
                 for i in range(size):
                     pool[i] &= ~EXPANDED
                 n_near = size

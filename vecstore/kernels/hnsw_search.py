@@ -302,9 +302,7 @@ def search_graph(space, graph, admit, queries, lo, hi, scratch, found):  # type:
         found.n_dist[q] += scored
         found.n_hops[q] += expanded
         if len(admit) > 0:
-            near, scored, expanded = search_layer_admitted(
-                space, graph, admit, queries, q, scratch
-            )
+            near, scored, expanded = search_layer_admitted(space, graph, admit, queries, q, scratch)
         else:
             near, scored, expanded = search_layer(space, graph, 0, queries, q, ef, 1, scratch)
         found.n_dist[q] += scored

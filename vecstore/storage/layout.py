@@ -197,9 +197,7 @@ def parse_header(path: Path, head: bytes, kind: Kind) -> tuple[list[Section], in
     return sections, trailer, length
 
 
-def write_sections(
-    files: Files, path: Path, kind: Kind, arrays: Mapping[str, NDArray[Any]]
-) -> int:
+def write_sections(files: Files, path: Path, kind: Kind, arrays: Mapping[str, NDArray[Any]]) -> int:
     """
     Write a section file and sync it.
 
@@ -395,4 +393,3 @@ def _size(files: Files, path: Path) -> int:
         return files.size(path)
     except FileNotFoundError:
         raise CorruptData(path, 0, "the file is missing") from None
-
