@@ -108,7 +108,7 @@ def _remembers_passed(cls: type[_Config]) -> type[_Config]:
     construct: Callable[..., None] = cls.__init__
 
     @functools.wraps(construct)
-    def __init__(self: Any, **given: Any) -> None:
+    def remembering(self: Any, **given: Any) -> None:
         try:
             construct(self, **given)
         except TypeError:
@@ -117,7 +117,7 @@ def _remembers_passed(cls: type[_Config]) -> type[_Config]:
             raise InvalidInput(cls.__name__, f"only the fields {known}", unknown) from None
         object.__setattr__(self, "passed", frozenset(given))
 
-    cls.__init__ = __init__  # type: ignore[method-assign]
+    cls.__init__ = remembering  # type: ignore[method-assign]
     return cls
 
 
@@ -125,9 +125,9 @@ def _remembers_passed(cls: type[_Config]) -> type[_Config]:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HnswConfig:
     """
-    The graph's settings.
+    The graph's settings, all optional, by keyword.
 
-    Parameters
+    Attributes
     ----------
     m : int
         Links a slot has in the upper layers, twice as many at layer 0 [M]. Fixed at creation.
@@ -168,9 +168,9 @@ class HnswConfig:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StoreConfig:
     """
-    A store's settings.
+    A store's settings, all optional, by keyword.
 
-    Parameters
+    Attributes
     ----------
     hnsw : HnswConfig
         The graph.

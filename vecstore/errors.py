@@ -85,7 +85,7 @@ class NotFound(VecStoreError, KeyError):
 
 class NotAvailable(VecStoreError):
     """
-    This version of VecStore knows the request but cannot serve it; nothing was changed.
+    The request is known, but this version cannot serve it; nothing was changed.
 
     Parameters
     ----------

@@ -198,7 +198,7 @@ class QueryResult(Sequence[Hit]):
             Without pandas.
         """
         try:
-            import pandas as pd
+            import pandas as pd  # type: ignore[import-untyped]
         except ImportError:
             raise MissingExtra("pandas", "python -m pip install pandas") from None
         columns = [field.name for field in dataclasses.fields(Hit)]

@@ -422,11 +422,11 @@ class VecStore:
             raise InvalidInput("batch(operations)", "a list of dicts", type(operations).__name__)
         listed = list(operations)
 
-        def plan(planned: Plan) -> None:
+        def _plan(planned: Plan) -> None:
             for number, operation in enumerate(listed):
                 planned.add(number, operation)
 
-        return self._change(plan)
+        return self._change(_plan)
 
     def update_metadata(self, id: str, metadata: dict[str, Any], *, merge: bool = False) -> None:
         """
@@ -460,10 +460,10 @@ class VecStore:
         """
         record_id = checked_id("update_metadata(id)", id)
 
-        def plan(planned: Plan) -> None:
+        def _plan(planned: Plan) -> None:
             planned.update_metadata("update_metadata", record_id, metadata, merge)
 
-        self._change(plan)
+        self._change(_plan)
 
     def set_ttl(self, id: str, ttl_s: float | None) -> None:
         """
@@ -556,12 +556,12 @@ class VecStore:
             raise InvalidInput("delete_many(ids)", "a sequence of ids", "None")
         checked = _checked_ids("delete_many", ids)
 
-        def plan(planned: Plan) -> None:
+        def _plan(planned: Plan) -> None:
             for record_id in dict.fromkeys(checked):
                 if planned.state(record_id) == "live":
                     planned.delete("delete_many", record_id)
 
-        return self._change(plan).deleted
+        return self._change(_plan).deleted
 
     def soft_delete(self, id: str) -> bool:
         """
@@ -659,12 +659,16 @@ class VecStore:
         ----------
         vector : array-like
             Finite numbers of shape [dim].
-        text, filter, alpha : None
+        text : None
             Not available in this version.
         k : int
             Hits wanted; 0 gives none.
+        filter : None
+            Not available in this version.
         ef : int, optional
             Beam width; the config's `ef_search` by default.
+        alpha : None
+            Not available in this version.
         fusion : str
             Without meaning until there is text.
         explain, trace : bool
@@ -931,7 +935,7 @@ class VecStore:
         """
         view = self._view()
         _refuse_filter("count", filter)
-        return view.visible(self._clock()).count
+        return view.visible(self._clock()).n_visible
 
     # ---- upkeep
 

@@ -91,7 +91,8 @@ def chunk_sections(chunks: Sequence[Chunk], n: int) -> dict[str, NDArray[Any]]:
     """
     blobs = [chunks[slot // CHUNK].metadata[slot % CHUNK] for slot in range(n)]
     offsets, blob = packed(blobs)
-    return {"offsets": offsets, "blob": blob} | {name: times(chunks, name, n) for name in _TIMES}
+    facts: dict[str, NDArray[Any]] = {"offsets": offsets, "blob": blob}
+    return facts | {name: times(chunks, name, n) for name in _TIMES}
 
 
 def times(chunks: Sequence[Chunk], name: str, n: int) -> NDArray[np.int64]:

@@ -94,7 +94,7 @@ class Executor:
             k,
             ef,
             admit=visible.mask,
-            matches=visible.count,
+            matches=visible.n_visible,
             threads=threads,
             scratches=self._scratches,
         )
@@ -122,7 +122,7 @@ class Executor:
             ``min(k, visible records)`` hits.
         """
         began = time.perf_counter()
-        wanted = min(k, view.visible(now).count)
+        wanted = min(k, view.visible(now).n_visible)
         if wanted == 0:
             stats = QueryStats(0, 0, 0, time.perf_counter() - began)
             return QueryResult([], exact=True, stats=stats)
@@ -243,7 +243,7 @@ class Executor:
         Hit
             Ordered within a round.
         """
-        total = view.visible(now).count
+        total = view.visible(now).n_visible
         k = total if strict else min(FIRST_ROUND, total)
         given: NDArray[np.int32] = np.zeros(0, np.int32)
         while len(given) < total:

@@ -133,13 +133,13 @@ class Maintenance:
                 return False
             grown: list[HnswGraph] = []
 
-            def publish(graph: HnswGraph) -> bool:
+            def _publish(graph: HnswGraph) -> bool:
                 grown[:] = [graph]
                 if tell is not None:
                     tell(graph.n_indexed)
                 return threading.current_thread() is not self._thread or self._keeps_on()
 
-            index.absorb(some, in_place=False, publish=publish)
+            index.absorb(some, in_place=False, publish=_publish)
             self._writer.publish_graph(table, grown[0])
             return True
 

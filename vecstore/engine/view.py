@@ -29,14 +29,14 @@ class Visible(NamedTuple):
     ----------
     mask : uint64[words]
         Live and not expired; empty where that is all slots.
-    count : int
+    n_visible : int
         How many.
     since, until : int
         The mask holds for moments in [since, until), Unix milliseconds.
     """
 
     mask: NDArray[np.uint64]
-    count: int
+    n_visible: int
     since: int
     until: int
 
@@ -118,7 +118,7 @@ class ReadView:
         later, past = expires[set_at & (expires > now)], expires[set_at & (expires <= now)]
         found = Visible(
             mask=bitset.pack(alive),
-            count=int(alive.sum()),
+            n_visible=int(alive.sum()),
             since=int(past.max(initial=0)),
             until=int(later.min(initial=NEVER)),
         )
@@ -225,9 +225,9 @@ class ReadView:
         """
         assert self.snapshot is not None
         row = self.snapshot.space.rows[slot, : self.dim]
-        if len(self.norms) == 0 or self.norms[slot] == 1.0:
-            return row.copy()
-        return (row.astype(np.float64) * self.norms[slot]).astype(np.float32)
+        length = self.norms[slot] if len(self.norms) else 1.0
+        vector: NDArray[np.float32] = (row * length).astype(np.float32)  # in float64
+        return vector
 
     def metadata(self, slot: int) -> dict[str, object]:
         """
@@ -317,4 +317,5 @@ class ReadView:
         """
         expires = times(self.chunks, "expires_at", self.n)
         slots = self.kept_slots()
-        return slots[(expires[slots] != UNSET) & (expires[slots] <= now)]
+        outlived: NDArray[np.int64] = slots[(expires[slots] != UNSET) & (expires[slots] <= now)]
+        return outlived

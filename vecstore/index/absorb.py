@@ -269,12 +269,12 @@ def _absorb_batch(
         least=2,
     )
 
-    def find(lo: int, hi: int) -> None:
+    def _find(lo: int, hi: int) -> None:
         scratch = workspace.scratch()
         find_neighbors(space, graph, batch, lo, hi, scratch)
         workspace.give_back(scratch)
 
-    run_ranges(find, first, last, threads, least=4)
+    run_ranges(_find, first, last, threads, least=4)
 
     slots = np.arange(first, last)
     graph.links[first:last] = _neighbors(batch.edges, graph.links.shape[1])
@@ -283,12 +283,12 @@ def _absorb_batch(
     layers = np.arange(graph.n_upper, n_upper) - graph.upper_start[owners]
     _merge(space, graph.links, batch.edges, slots, lambda at, to: to, last, threads)
 
-    def upper_row(at: NDArray[np.int64], to: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _upper_row(at: NDArray[np.int64], to: NDArray[np.int64]) -> NDArray[np.int64]:
         rows = graph.upper_start[to] + layers[at]
         # a damaged file may name rows that do not exist; what cannot be linked is left out
         return np.where((graph.upper_start[to] >= 0) & (rows < n_upper), rows, -1)
 
-    _merge(space, graph.upper, batch.upper_edges, owners, upper_row, last, threads)
+    _merge(space, graph.upper, batch.upper_edges, owners, _upper_row, last, threads)
 
     entry, top_layer = graph.entry, graph.top_layer
     if last > first and levels.max() > top_layer:
@@ -324,13 +324,13 @@ def _merge(
     valid = targets >= 0
     order = np.lexsort((turned[valid], targets[valid]))
     targets, owners, turned = targets[valid][order], owners[valid][order], turned[valid][order]
-    starts = np.flatnonzero(np.r_[True, targets[1:] != targets[:-1]]) if len(targets) else []
+    starts = np.flatnonzero(np.diff(targets, prepend=-1))
     bounds = np.append(starts, len(targets)).astype(np.int64)
     reverse = ReverseEdges(owners, targets, turned, bounds)
     largest = int(np.diff(bounds).max()) if len(bounds) > 1 else 0
     width = links.shape[1]
 
-    def merge(lo: int, hi: int) -> None:
+    def _merge_range(lo: int, hi: int) -> None:
         scratch = Scratch(
             visited=np.zeros(0, np.uint8),
             stamp=np.zeros(1, np.int64),
@@ -341,4 +341,4 @@ def _merge(
         )
         merge_links(space, links, reverse, n, lo, hi, scratch)
 
-    run_ranges(merge, 0, len(bounds) - 1, threads, least=64)
+    run_ranges(_merge_range, 0, len(bounds) - 1, threads, least=64)

@@ -60,4 +60,4 @@ def _link_arrays(graph: Any) -> Iterable[tuple[NDArray[np.int32], int]]:
 
 def _little(array: NDArray[Any]) -> memoryview:
     plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    return memoryview(plain.reshape(-1).view(np.uint8))
+    return plain.reshape(-1).view(np.uint8).data

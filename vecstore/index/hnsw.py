@@ -184,12 +184,12 @@ class HNSWIndex(FlatIndex):
             total = batches[-1][1] - batches[0][0] if batches else 0
             start = self.graph.n_indexed
 
-            def publish(graph: HnswGraph) -> bool:
+            def _publish(graph: HnswGraph) -> bool:
                 self.graph = graph
                 tell(graph.n_indexed - start, total)
                 return True
 
-            self.absorb(batches, in_place=True, publish=publish)
+            self.absorb(batches, in_place=True, publish=_publish)
 
     def snapshot(self) -> Snapshot:
         """
@@ -330,14 +330,14 @@ def graph_from(
     ValueError
         If shapes or numbers do not fit together.
     """
-    graph = HnswGraph(
-        *(arrays[name] for name in ("levels", "links", "upper_start", "upper")),
-        *(int(counts[name]) for name in ("n_indexed", "n_upper", "entry", "top_layer")),
-    )
+    names = ("n_indexed", "n_upper", "entry", "top_layer")
+    whole: dict[str, Any] = {name: int(counts[name]) for name in names}
+    parts: Any = {name: arrays[name] for name in ("levels", "links", "upper_start", "upper")}
+    graph = HnswGraph(**parts, **whole)
     size = graph.n_indexed
     shapes = [(size,), (size, 2 * m), (size,), (graph.n_upper, m)]
     types = [np.uint8, np.int32, np.int32, np.int32]
-    for array, shape, dtype in zip(graph[:4], shapes, types, strict=True):
+    for array, shape, dtype in zip(parts.values(), shapes, types, strict=True):
         if array.shape != shape or array.dtype != dtype:
             raise ValueError("a graph array of an impossible shape")
     empty = graph[4:] == (0, 0, -1, -1)

@@ -182,23 +182,23 @@ def search_rows(
     exact = np.ones(n_queries, np.bool_)
     by_graph = graph.n_indexed > 0 and not prefers_exact(matches, n, reach, masked)
 
-    def by_both(lo: int, hi: int) -> None:
+    def _by_both(lo: int, hi: int) -> None:
         scratch = scratches.take(graph.n_indexed, reach, masked)
         search_graph(space, graph, admit, queries, lo, hi, scratch, found)
         scratches.give_back(scratch)
         if graph.n_indexed < n:
             scan(space, graph.n_indexed, n, admit, queries, lo, hi, scanned)
 
-    def by_scan(lo: int, hi: int) -> None:
+    def _by_scan(lo: int, hi: int) -> None:
         found.sizes[lo:hi] = 0
         scan(space, 0, n, admit, queries, lo, hi, scanned)
 
     if wanted > 0:
-        run_ranges(by_both if by_graph else by_scan, 0, n_queries, threads, least=8)
+        run_ranges(_by_both if by_graph else _by_scan, 0, n_queries, threads, least=8)
         if by_graph:
             exact = found.sizes < wanted
             for q in np.flatnonzero(exact):
-                by_scan(int(q), int(q) + 1)
+                _by_scan(int(q), int(q) + 1)
         unpack(space.metric, found, 0, n_queries, slots, distances)
     return SearchResult(
         slots=slots,

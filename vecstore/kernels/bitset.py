@@ -19,7 +19,7 @@ _6, _63, _1 = np.uint64(6), np.uint64(63), np.uint64(1)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def admits(mask, slot):  # type: ignore[no-untyped-def]
+def admits(mask, slot):
     """Say whether `slot`, below 64 × ``len(mask)``, is in `mask`, which is not empty."""
     at = np.uint64(slot)
     return (mask[at >> _6] >> (at & _63)) & _1 != np.uint64(0)

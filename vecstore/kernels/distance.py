@@ -103,7 +103,7 @@ METRICS = {
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def inner_product(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+def inner_product(a_rows, a, b_rows, b):
     """Add up the products of row `a` of `a_rows` and row `b` of `b_rows`."""
     stride = np.uint64(a_rows.shape[1])
     a_at, b_at = np.uint64(a) * stride, np.uint64(b) * stride
@@ -116,17 +116,17 @@ def inner_product(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _cosine(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+def _cosine(a_rows, a, b_rows, b):
     return np.float32(1) - inner_product(a_rows, a, b_rows, b)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _dot(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+def _dot(a_rows, a, b_rows, b):
     return np.float32(0) - inner_product(a_rows, a, b_rows, b)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _euclidean(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+def _euclidean(a_rows, a, b_rows, b):
     stride = np.uint64(a_rows.shape[1])
     a_at, b_at = np.uint64(a) * stride, np.uint64(b) * stride
     even, odd = zero16(), zero16()
@@ -140,7 +140,7 @@ def _euclidean(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _manhattan(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+def _manhattan(a_rows, a, b_rows, b):
     stride = np.uint64(a_rows.shape[1])
     a_at, b_at = np.uint64(a) * stride, np.uint64(b) * stride
     even, odd = zero16(), zero16()
@@ -152,7 +152,7 @@ def _manhattan(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _chebyshev(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+def _chebyshev(a_rows, a, b_rows, b):
     stride = np.uint64(a_rows.shape[1])
     a_at, b_at = np.uint64(a) * stride, np.uint64(b) * stride
     even, odd = zero16(), zero16()
@@ -164,7 +164,7 @@ def _chebyshev(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _canberra(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+def _canberra(a_rows, a, b_rows, b):
     stride = np.uint64(a_rows.shape[1])
     a_at, b_at = np.uint64(a) * stride, np.uint64(b) * stride
     even, odd = zero16(), zero16()
@@ -180,7 +180,7 @@ def _canberra(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _braycurtis(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+def _braycurtis(a_rows, a, b_rows, b):
     stride = np.uint64(a_rows.shape[1])
     a_at, b_at = np.uint64(a) * stride, np.uint64(b) * stride
     apart, size = zero16(), zero16()
@@ -195,7 +195,7 @@ def _braycurtis(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _hamming(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+def _hamming(a_rows, a, b_rows, b):
     a, b = np.uint64(a), np.uint64(b)
     differing = np.int32(0)
     for j in range(np.uint64(a_rows.shape[1])):
@@ -206,7 +206,7 @@ def _hamming(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _jaccard(a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+def _jaccard(a_rows, a, b_rows, b):
     a, b = np.uint64(a), np.uint64(b)
     both, either = np.int32(0), np.int32(0)
     for j in range(np.uint64(a_rows.shape[1])):
@@ -240,10 +240,14 @@ def distance(metric: Any, a_rows: Any, a: Any, b_rows: Any, b: Any) -> Any:
     ----------
     metric : metric tag
         One of `METRICS`.
-    a_rows, b_rows : float32[n, stride]
-        C-order, finite, zero padded, `stride` a multiple of `simd.STEP`; may be one array.
-    a, b : int
-        Row numbers, trusted.
+    a_rows : float32[n, stride]
+        C-order, finite, zero padded, `stride` a multiple of `simd.STEP`.
+    a : int
+        Row number, trusted.
+    b_rows : float32[n, stride]
+        As `a_rows`; may be the same array.
+    b : int
+        Row number, trusted.
 
     Returns
     -------
@@ -255,7 +259,7 @@ def distance(metric: Any, a_rows: Any, a: Any, b_rows: Any, b: Any) -> Any:
 
 
 @overload(distance, jit_options={"forceinline": True})
-def _(metric, a_rows, a, b_rows, b):  # type: ignore[no-untyped-def]
+def _distance_of(metric, a_rows, a, b_rows, b):
     kernel = _KERNELS[metric.instance_class]
     # int64 for both, else each mix of integer types would compile a kernel of its own
     return lambda metric, a_rows, a, b_rows, b: kernel(a_rows, np.int64(a), b_rows, np.int64(b))
@@ -281,14 +285,14 @@ def reported(metric: Any, compared: Any) -> Any:
 
 
 @overload(reported)
-def _(metric, compared):  # type: ignore[no-untyped-def]
+def _reported_of(metric, compared):
     if metric.instance_class is Euclidean:
         return lambda metric, compared: np.sqrt(compared)
     return lambda metric, compared: compared
 
 
 @njit(nogil=True, cache=True)
-def normalize_rows(vectors, out_rows, out_norms):  # type: ignore[no-untyped-def]
+def normalize_rows(vectors, out_rows, out_norms):
     """
     Scale each row to unit length, leaving rows that have it already as they came.
 

@@ -15,7 +15,7 @@ TILE_BYTES = 1 << 18
 
 
 @njit(nogil=True, cache=True)
-def scan(space, first, last, admit, queries, lo, hi, found):  # type: ignore[no-untyped-def]
+def scan(space, first, last, admit, queries, lo, hi, found):
     """
     Offer the rows [first, last) to the collectors of the queries [lo, hi).
 

@@ -136,8 +136,8 @@ def draw_levels(seed: int, first: int, last: int, m: int) -> NDArray[np.uint8]:
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def link_row(graph, slot, layer):  # type: ignore[no-untyped-def]
-    """Return the row of `slot` in the link array of `layer`, or -1 where a damaged graph has none."""
+def link_row(graph, slot, layer):
+    """Return the row of `slot` in the link array of `layer`; -1 where damage left none."""
     if layer == 0:
         return np.int64(slot)
     start = np.int64(graph.upper_start[slot])

@@ -76,7 +76,7 @@ class ReverseEdges(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def peer_distances(space, batch, lo, hi):  # type: ignore[no-untyped-def]
+def peer_distances(space, batch, lo, hi):
     """
     Measure every pair of a batch once, in tiles that stay in cache.
 
@@ -107,7 +107,7 @@ def peer_distances(space, batch, lo, hi):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def select_neighbors(space, candidates, n_candidates, out_kept):  # type: ignore[no-untyped-def]
+def select_neighbors(space, candidates, n_candidates, out_kept):
     """
     Thin candidates to a diverse few: SELECT-NEIGHBORS-HEURISTIC, Algorithm 4 of [1]_.
 
@@ -160,7 +160,7 @@ def select_neighbors(space, candidates, n_candidates, out_kept):  # type: ignore
 
 
 @njit(nogil=True, cache=True)
-def _join_peers(graph, batch, slot, layer, candidates, size):  # type: ignore[no-untyped-def]
+def _join_peers(graph, batch, slot, layer, candidates, size):
     """Let the other slots of the batch that reach `layer` compete with the `size` candidates."""
     ef = len(candidates)
     for peer in range(batch.first, batch.last):
@@ -174,7 +174,7 @@ def _join_peers(graph, batch, slot, layer, candidates, size):  # type: ignore[no
 
 
 @njit(nogil=True, cache=True)
-def find_neighbors(space, graph, batch, lo, hi, scratch):  # type: ignore[no-untyped-def]
+def find_neighbors(space, graph, batch, lo, hi, scratch):
     """
     Choose the neighbours of the new slots [lo, hi): INSERT, Algorithm 1 of [1]_, lines 2 to 12.
 
@@ -224,7 +224,7 @@ def find_neighbors(space, graph, batch, lo, hi, scratch):  # type: ignore[no-unt
 
 
 @njit(nogil=True, cache=True)
-def merge_links(space, links, reverse, n, lo, hi, scratch):  # type: ignore[no-untyped-def]
+def merge_links(space, links, reverse, n, lo, hi, scratch):
     """
     Add new links to rows and prune the rows that overflow: Algorithm 1, lines 13 to 17.
 

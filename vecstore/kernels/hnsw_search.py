@@ -62,7 +62,7 @@ class Scratch(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def next_stamp(scratch):  # type: ignore[no-untyped-def]
+def next_stamp(scratch):
     """Begin a walk: return a stamp that no place of ``scratch.visited`` holds."""
     if scratch.stamp[0] == 255:
         scratch.visited[:] = np.uint8(0)
@@ -72,7 +72,7 @@ def next_stamp(scratch):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def prefetch_row(rows, slot):  # type: ignore[no-untyped-def]
+def prefetch_row(rows, slot):
     """Ask for the components of one row."""
     stride = np.uint64(rows.shape[1])
     at = np.uint64(slot) * stride
@@ -81,7 +81,7 @@ def prefetch_row(rows, slot):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def gather_fresh(graph, layer, slot, visited, stamp, fresh):  # type: ignore[no-untyped-def]
+def gather_fresh(graph, layer, slot, visited, stamp, fresh):
     """
     Collect the neighbours of `slot` that this walk has not seen, and mark them seen.
 
@@ -95,7 +95,7 @@ def gather_fresh(graph, layer, slot, visited, stamp, fresh):  # type: ignore[no-
     if row < 0:
         return 0
     n = np.uint32(graph.n_indexed)
-    found = 0
+    found = np.int64(0)
     for j in range(links.shape[1]):
         neighbor = links[row, j]
         if np.uint32(neighbor) >= n:
@@ -108,7 +108,7 @@ def gather_fresh(graph, layer, slot, visited, stamp, fresh):  # type: ignore[no-
 
 
 @njit(nogil=True, cache=True)
-def search_layer(space, graph, layer, queries, q, ef, size, scratch):  # type: ignore[no-untyped-def]
+def search_layer(space, graph, layer, queries, q, ef, size, scratch):
     """
     Walk one layer towards a query with a beam: SEARCH-LAYER, Algorithm 2 of [1]_.
 
@@ -180,17 +180,19 @@ def search_layer(space, graph, layer, queries, q, ef, size, scratch):  # type: i
 
 
 @njit(nogil=True, cache=True)
-def search_layer_admitted(space, graph, admit, queries, q, scratch):  # type: ignore[no-untyped-def]
+def search_layer_admitted(space, graph, admit, queries, q, scratch):
     """
     Walk layer 0 towards a query and keep admitted slots only: Algorithm 2 under a mask.
 
     Parameters
     ----------
-    space, graph, queries, q
+    space, graph
         As in `search_layer`.
     admit : uint64[words]
         Slots that may be *returned*. Others are still walked through, so that a filter or a
         tombstone cannot disconnect the graph.
+    queries, q
+        As in `search_layer`.
     scratch : Scratch
         Overwritten; ``scratch.pool[0]`` is the entry point, ``scratch.frontier`` has a place for
         every slot.
@@ -243,7 +245,7 @@ def search_layer_admitted(space, graph, admit, queries, q, scratch):  # type: ig
 
 
 @njit(nogil=True, cache=True)
-def descend(space, graph, queries, q, last_layer, scratch):  # type: ignore[no-untyped-def]
+def descend(space, graph, queries, q, last_layer, scratch):
     """
     Step greedily from the entry point down to `last_layer`: Algorithm 5, lines 3 to 5, ef = 1.
 
@@ -275,16 +277,18 @@ def descend(space, graph, queries, q, last_layer, scratch):  # type: ignore[no-u
 
 
 @njit(nogil=True, cache=True)
-def search_graph(space, graph, admit, queries, lo, hi, scratch, found):  # type: ignore[no-untyped-def]
+def search_graph(space, graph, admit, queries, lo, hi, scratch, found):
     """
     Answer the queries [lo, hi) from the graph: K-NN-SEARCH, Algorithm 5.
 
     Parameters
     ----------
-    space, graph, queries
+    space, graph
         As in `search_layer`.
     admit : uint64[words]
         Slots that may be returned; empty for all.
+    queries : float32[queries, stride]
+        Prepared as the rows are.
     lo, hi : int
         The queries to answer.
     scratch : Scratch

@@ -1,5 +1,5 @@
 """
-How kernels are compiled: `njit`, the directory of the compiled code, and a word to the user who waits.
+How kernels are compiled: `njit`, where the compiled code is kept, and a word to who waits for it.
 
 Not here: any kernel. Numba validates a cached function by the file that defines it alone, so a
 kernel edited in one module would meet stale callers in another. Therefore compiled code lives in a
@@ -105,7 +105,7 @@ def njit(
         A decorator. With ``NUMBA_DISABLE_JIT=1`` it returns the function as it is.
     """
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+    def _decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         if config.DISABLE_JIT:
             return function
         before = config.CACHE_DIR
@@ -118,7 +118,7 @@ def njit(
             config.CACHE_DIR = before
         return kernel
 
-    return decorate
+    return _decorate
 
 
 class CompileNotice(event.Listener):

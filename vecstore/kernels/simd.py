@@ -19,7 +19,7 @@ from numba.extending import intrinsic, models, overload, register_model
 
 LANES = 16
 STEP = 32
-"""Components a distance kernel reads in one turn: two blocks of lanes. Row strides are multiples."""
+"""Components a distance kernel reads in one turn, two blocks of lanes; strides are multiples."""
 
 
 class Float32x16(types.Type):
@@ -58,15 +58,15 @@ def zero16() -> Any:
 
 
 @intrinsic
-def _zero16(typing_context):  # type: ignore[no-untyped-def]
-    def lower(context, builder, signature, args):  # type: ignore[no-untyped-def]
+def _zero16(typing_context):
+    def lower(context, builder, signature, args):
         return _splat(0.0)
 
     return float32x16(), lower
 
 
 @overload(zero16)
-def _():  # type: ignore[no-untyped-def]
+def _zero16_of():
     return lambda: _zero16()
 
 
@@ -76,8 +76,8 @@ def load16(rows: Any, at: Any) -> Any:
 
 
 @intrinsic
-def _load16(typing_context, rows, at):  # type: ignore[no-untyped-def]
-    def lower(context, builder, signature, args):  # type: ignore[no-untyped-def]
+def _load16(typing_context, rows, at):
+    def lower(context, builder, signature, args):
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
         block = builder.bitcast(builder.gep(data, [args[1]]), _VECTOR.as_pointer())
         return builder.load(block, align=4)
@@ -86,7 +86,7 @@ def _load16(typing_context, rows, at):  # type: ignore[no-untyped-def]
 
 
 @overload(load16)
-def _(rows, at):  # type: ignore[no-untyped-def]
+def _load16_of(rows, at):
     return lambda rows, at: _load16(rows, np.uint64(at))
 
 
@@ -95,8 +95,8 @@ def prefetch(rows: Any, at: Any) -> None:
 
 
 @intrinsic
-def _prefetch(typing_context, rows, at):  # type: ignore[no-untyped-def]
-    def lower(context, builder, signature, args):  # type: ignore[no-untyped-def]
+def _prefetch(typing_context, rows, at):
+    def lower(context, builder, signature, args):
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
         byte = ir.IntType(8).as_pointer()
         word = ir.IntType(32)
@@ -111,7 +111,7 @@ def _prefetch(typing_context, rows, at):  # type: ignore[no-untyped-def]
 
 
 @overload(prefetch)
-def _(rows, at):  # type: ignore[no-untyped-def]
+def _prefetch_of(rows, at):
     return lambda rows, at: _prefetch(rows, np.uint64(at))
 
 
@@ -168,12 +168,12 @@ def ratio16(a: Any, b: Any, least: Any) -> Any:
         return np.where(b > least, a / b, np.float32(0))
 
 
-def _lane_word(meaning, emit):  # type: ignore[no-untyped-def]
+def _lane_word(meaning, emit):
     """Give the two-operand word `meaning` its lowering: ``emit(builder, a, b)``."""
 
     @intrinsic
-    def lowered(typing_context, a, b):  # type: ignore[no-untyped-def]
-        def lower(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def lowered(typing_context, a, b):
+        def lower(context, builder, signature, args):
             return emit(builder, *args)
 
         return float32x16(float32x16, float32x16), lower
@@ -187,8 +187,8 @@ _lane_word(max16, lambda builder, a, b: builder.select(builder.fcmp_ordered(">",
 
 
 @intrinsic
-def _abs16(typing_context, a):  # type: ignore[no-untyped-def]
-    def lower(context, builder, signature, args):  # type: ignore[no-untyped-def]
+def _abs16(typing_context, a):
+    def lower(context, builder, signature, args):
         return _call(builder, "llvm.fabs.v16f32", list(args))
 
     return float32x16(float32x16), lower
@@ -198,8 +198,8 @@ overload(abs16)(lambda a: lambda a: _abs16(a))
 
 
 @intrinsic
-def _fma16(typing_context, a, b, c):  # type: ignore[no-untyped-def]
-    def lower(context, builder, signature, args):  # type: ignore[no-untyped-def]
+def _fma16(typing_context, a, b, c):
+    def lower(context, builder, signature, args):
         return _call(builder, "llvm.fma.v16f32", list(args))
 
     return float32x16(float32x16, float32x16, float32x16), lower
@@ -209,8 +209,8 @@ overload(fma16)(lambda a, b, c: lambda a, b, c: _fma16(a, b, c))
 
 
 @intrinsic
-def _ratio16(typing_context, a, b, least):  # type: ignore[no-untyped-def]
-    def lower(context, builder, signature, args):  # type: ignore[no-untyped-def]
+def _ratio16(typing_context, a, b, least):
+    def lower(context, builder, signature, args):
         above, below, least = args
         floor = ir.Constant(_VECTOR, ir.Undefined)
         for lane in range(LANES):
@@ -242,12 +242,12 @@ def hmax16(a: Any) -> Any:
     return a[0]
 
 
-def _fold_word(meaning, emit):  # type: ignore[no-untyped-def]
+def _fold_word(meaning, emit):
     """Give the folding word `meaning` its lowering: ``emit(builder, low half, high half)``."""
 
     @intrinsic
-    def lowered(typing_context, a):  # type: ignore[no-untyped-def]
-        def lower(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def lowered(typing_context, a):
+        def lower(context, builder, signature, args):
             folded, width = args[0], LANES
             while width > 1:
                 width //= 2
@@ -282,16 +282,16 @@ def bits_float(bits: Any) -> Any:
 
 
 @intrinsic
-def _float_bits(typing_context, x):  # type: ignore[no-untyped-def]
-    def lower(context, builder, signature, args):  # type: ignore[no-untyped-def]
+def _float_bits(typing_context, x):
+    def lower(context, builder, signature, args):
         return builder.bitcast(args[0], ir.IntType(32))
 
     return types.uint32(types.float32), lower
 
 
 @intrinsic
-def _bits_float(typing_context, bits):  # type: ignore[no-untyped-def]
-    def lower(context, builder, signature, args):  # type: ignore[no-untyped-def]
+def _bits_float(typing_context, bits):
+    def lower(context, builder, signature, args):
         return builder.bitcast(args[0], ir.FloatType())
 
     return types.float32(types.uint32), lower

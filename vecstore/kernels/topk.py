@@ -1,5 +1,5 @@
 """
-Keys that order candidates by (distance, slot), and the two collectors that hold the nearest of them.
+Keys that order candidates by (distance, slot), and the collectors that hold the nearest ones.
 
 A key is one uint64: the distance's bits in an order-preserving form, then the slot, then one bit
 for the graph walk's own use. Comparing integers therefore breaks ties by slot, the same way on
@@ -47,7 +47,7 @@ class Found(NamedTuple):
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def order_key(distance, slot):  # type: ignore[no-untyped-def]
+def order_key(distance, slot):
     """
     Pack a distance and a slot into a key; nan ranks last, -0.0 equals 0.0.
 
@@ -66,19 +66,19 @@ def order_key(distance, slot):  # type: ignore[no-untyped-def]
     if distance != distance:
         distance = _INFINITY
     bits = np.uint64(float_bits(distance + np.float32(0)))
-    # IEEE floats compare as sign and magnitude: flip all bits of the negative, the sign of the rest.
+    # IEEE floats are sign and magnitude: flip all bits of the negative, the sign of the rest
     bits = bits ^ _LOW if bits & _SIGN else bits | _SIGN
     return (bits << _32) | (np.uint64(slot) << _1)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def key_slot(key):  # type: ignore[no-untyped-def]
+def key_slot(key):
     """Return the slot of a key as int64."""
     return np.int64((key & _LOW) >> _1)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def key_distance(key):  # type: ignore[no-untyped-def]
+def key_distance(key):
     """Return the distance of a key as float32."""
     bits = key >> _32
     bits = bits ^ _SIGN if bits & _SIGN else bits ^ _LOW
@@ -86,7 +86,7 @@ def key_distance(key):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def insert(pool, size, key):  # type: ignore[no-untyped-def]
+def insert(pool, size, key):
     """
     Put `key` into ``pool[:size]``, ascending; when the pool is full its last key falls out.
 
@@ -118,7 +118,7 @@ def insert(pool, size, key):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _sift_down(heap, size, at):  # type: ignore[no-untyped-def]
+def _sift_down(heap, size, at):
     key = heap[at]
     while True:
         child = 2 * at + 1
@@ -134,7 +134,7 @@ def _sift_down(heap, size, at):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def heap_push(heap, size, key):  # type: ignore[no-untyped-def]
+def heap_push(heap, size, key):
     """Add `key` to the max-heap ``heap[:size]``, which must have room; return the new size."""
     at = size
     while at > 0:
@@ -148,14 +148,14 @@ def heap_push(heap, size, key):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def heap_replace(heap, size, key):  # type: ignore[no-untyped-def]
+def heap_replace(heap, size, key):
     """Replace the largest key of the max-heap ``heap[:size]`` by `key`."""
     heap[0] = key
     _sift_down(heap, size, 0)
 
 
 @njit(nogil=True, cache=True)
-def heap_pop(heap, size):  # type: ignore[no-untyped-def]
+def heap_pop(heap, size):
     """Remove the largest key of the max-heap ``heap[:size]``; return it."""
     largest = heap[0]
     heap[0] = heap[size - 1]
@@ -164,7 +164,7 @@ def heap_pop(heap, size):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def collect(heap, size, key):  # type: ignore[no-untyped-def]
+def collect(heap, size, key):
     """Offer `key` to a max-heap that keeps its ``len(heap)`` smallest keys; return its size."""
     if size < len(heap):
         return heap_push(heap, size, key)
@@ -174,7 +174,7 @@ def collect(heap, size, key):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def unpack(metric, found, lo, hi, out_slots, out_distances):  # type: ignore[no-untyped-def]
+def unpack(metric, found, lo, hi, out_slots, out_distances):
     """
     Sort collected keys and take them apart: nearest first, -1 and inf where there are too few.
 

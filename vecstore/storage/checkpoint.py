@@ -231,7 +231,7 @@ def _write_rows(
     files: Files, root: Path, generation: int, content: Content
 ) -> tuple[str, NDArray[np.uint32]]:
     """Append the new rows; return the file's name and the checksums of its blocks."""
-    raw = memoryview(content.rows.reshape(-1).view(np.uint8)) if content.rows.size else b""
+    raw = content.rows.reshape(-1).view(np.uint8).data
     name = content.rows_file
     if name is None:
         name = file_name("vectors", generation)

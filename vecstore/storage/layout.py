@@ -227,25 +227,25 @@ def write_sections(files: Files, path: Path, kind: Kind, arrays: Mapping[str, ND
     length = at + 4 * blocks + 4
     sums = BlockChecksums()
 
-    def content() -> Iterator[Buffer]:
+    def _content() -> Iterator[Buffer]:
         yield pack_header(kind, sections, at, length)
         written = _HEADER.size + len(sections) * _ENTRY.size
         for section, array in zip(sections, arrays.values(), strict=True):
             yield bytes(section.offset - written)
             little = np.ascontiguousarray(array, np.dtype(section.dtype))
             if little.size:
-                yield memoryview(little.reshape(-1).view(np.uint8))
+                yield little.reshape(-1).view(np.uint8).data
             written = section.offset + section.size_bytes
         yield bytes(at - written)
 
-    def summed() -> Iterator[Buffer]:
-        for chunk in content():
+    def _summed() -> Iterator[Buffer]:
+        for chunk in _content():
             sums.update(chunk)
             yield chunk
         trailer = sums.finish().tobytes()
         yield trailer + struct.pack("<I", zlib.crc32(trailer))
 
-    files.write_new(path, summed())
+    files.write_new(path, _summed())
     return length
 
 

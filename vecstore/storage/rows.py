@@ -39,7 +39,8 @@ def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     size_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.zeros(size_bytes + CACHE_LINE, np.uint8)
     shift = -raw.ctypes.data % CACHE_LINE
-    return raw[shift : shift + size_bytes].view(dtype).reshape(shape)
+    aligned: NDArray[Any] = raw[shift : shift + size_bytes].view(dtype).reshape(shape)
+    return aligned
 
 
 def grown(capacity: int, needed: int) -> int:
