@@ -9,6 +9,7 @@ decorated, so the functions of other packages keep their place.
 """
 
 import atexit
+import contextlib
 import functools
 import hashlib
 import os
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +181,40 @@ class CompileNotice(event.Listener):
 
 notice = CompileNotice()
 event.register("numba:compile", notice)
+
+
+class _Watch(event.Listener):
+    def __init__(self, tell: Callable[[str, float], None]) -> None:
+        self._tell = tell
+        self._started: list[float] = []
+
+    def on_start(self, event: Any) -> None:
+        self._started.append(time.perf_counter())
+
+    def on_end(self, event: Any) -> None:
+        seconds = time.perf_counter() - self._started.pop()
+        if not self._started:
+            self._tell(event.data["dispatcher"].py_func.__name__, seconds)
+
+
+@contextlib.contextmanager
+def watch_compiling(tell: Callable[[str, float], None]) -> Iterator[None]:
+    """
+    Report every kernel that is compiled within the context; the notice is silent meanwhile.
+
+    Parameters
+    ----------
+    tell : callable
+        Takes the kernel's name and the seconds it took, its callees included.
+
+    Yields
+    ------
+    None
+        While watching.
+    """
+    enabled, notice.enabled = notice.enabled, False
+    try:
+        with event.install_listener("numba:compile", _Watch(tell)):
+            yield
+    finally:
+        notice.enabled = enabled
