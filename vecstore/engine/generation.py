@@ -173,7 +173,7 @@ def adopt_generation(
 
     Raises
     ------
-    ValueError, KeyError
+    InvalidInput, KeyError
         If a section is missing or has an impossible shape.
     """
     assert table.index is not None
@@ -195,11 +195,11 @@ def adopt_generation(
     rows = manifest.files["vectors"]
     stride = table.index.storage.array.shape[1]
     if rows.length != HEADER_BYTES + n * stride * 4:
-        raise ValueError("the rows file has another length")
+        raise InvalidInput(rows.name, f"{n} rows of {stride} float32", f"{rows.length} bytes")
     table.index.storage = MappedRows(files, root / rows.name, stride, n)
 
 
 def _check(sections: Sections, name: str, dtype: str, length: int) -> None:
     array = sections[name]
     if array.dtype.str != dtype or array.shape != (length,):
-        raise ValueError(f"section {name} has type {array.dtype} and shape {array.shape}")
+        raise InvalidInput(name, f"{dtype}({length},)", f"{array.dtype}{array.shape}")

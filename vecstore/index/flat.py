@@ -340,7 +340,7 @@ class FlatIndex:
 
     def _adopt(self, rows: NDArray[np.float32]) -> None:
         if rows.dtype != np.float32 or rows.shape[1:] != (stride_of(self.dim),):
-            raise ValueError("rows of an impossible shape")
+            raise InvalidInput("rows", f"rows of {stride_of(self.dim)} float32", rows.shape)
         self.storage.array = rows
         self.storage.n = len(rows)
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.config import HnswConfig, whole_number
+from vecstore.errors import InvalidInput
 from vecstore.index.absorb import GraphConfig, absorb, copy_graph, due_batches, rest_batches
 from vecstore.index.flat import FlatIndex
 from vecstore.index.progress import progress_of
@@ -327,7 +328,7 @@ def graph_from(
 
     Raises
     ------
-    ValueError
+    InvalidInput
         If shapes or numbers do not fit together.
     """
     names = ("n_indexed", "n_upper", "entry", "top_layer")
@@ -339,10 +340,10 @@ def graph_from(
     types = [np.uint8, np.int32, np.int32, np.int32]
     for array, shape, dtype in zip(parts.values(), shapes, types, strict=True):
         if array.shape != shape or array.dtype != dtype:
-            raise ValueError("a graph array of an impossible shape")
+            raise InvalidInput("graph", f"{dtype.__name__}{shape}", f"{array.dtype}{array.shape}")
     empty = graph[4:] == (0, 0, -1, -1)
     if not empty and not (
         0 < size <= n and 0 <= graph.entry < size and 0 <= graph.top_layer < MAX_LAYERS
     ):
-        raise ValueError("impossible counts of a graph")
+        raise InvalidInput("graph", f"counts that fit {n} slots", whole)
     return graph

@@ -13,7 +13,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from vecstore.errors import CorruptData, UnsupportedFormat
+from vecstore.errors import CorruptData, InvalidInput, UnsupportedFormat
 from vecstore.storage.files import Files
 
 FORMAT = 1
@@ -222,9 +222,9 @@ def _checked(fields: dict[str, Any]) -> Manifest:
     counts = [manifest.generation, manifest.seqno, manifest.n, manifest.n_live, manifest.n_soft]
     counts += [entry.length for entry in manifest.files.values()]
     if any(type(count) is not int or count < 0 for count in counts):
-        raise ValueError("a count that is none")
+        raise InvalidInput("counts", "whole numbers from 0 on", counts)
     if manifest.n_live + manifest.n_soft > manifest.n:
-        raise ValueError("more records than slots")
+        raise InvalidInput("n_live + n_soft", f"at most {manifest.n}", manifest.n_live)
     if not all(_NAME.fullmatch(entry.name) for entry in manifest.files.values()):
-        raise ValueError("a file name that no store uses")
+        raise InvalidInput("files", "names that stores use", sorted(manifest.files))
     return manifest
