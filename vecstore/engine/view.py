@@ -5,6 +5,7 @@ A view is published after every write. Nothing it refers to changes below its `n
 never lock and never wait. Expiry changes visibility only: `visible` computes a mask for a moment.
 """
 
+import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,11 +42,12 @@ class Visible(NamedTuple):
     until: int
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
 class ReadView:
     """
     One published state of a store.
 
-    Parameters
+    Attributes
     ----------
     path : Path or None
         The store, for errors.
@@ -69,31 +71,22 @@ class ReadView:
         Ids.
     """
 
-    def __init__(
-        self,
-        path: Path | None,
-        seqno: int,
-        snapshot: Snapshot | None,
-        dim: int,
-        norms: NDArray[np.float64],
-        live: NDArray[np.uint64],
-        n_live: int,
-        next_expiry: int,
-        chunks: tuple[Chunk, ...],
-        names: Names,
-    ) -> None:
-        self.path = path
-        self.seqno = seqno
-        self.snapshot = snapshot
-        self.n = snapshot.n if snapshot else 0
-        self.dim = dim
-        self.norms = norms
-        self.live = live
-        self.n_live = n_live
-        self.next_expiry = next_expiry
-        self.chunks = chunks
-        self.names = names
-        self._visible = Visible(live if n_live < self.n else bitset.EVERY, n_live, 0, next_expiry)
+    path: Path | None
+    seqno: int
+    snapshot: Snapshot | None
+    dim: int
+    norms: NDArray[np.float64]
+    live: NDArray[np.uint64]
+    n_live: int
+    next_expiry: int
+    chunks: tuple[Chunk, ...]
+    names: Names
+    _known: list[Visible] = dataclasses.field(default_factory=list, init=False, repr=False)
+
+    @property
+    def n(self) -> int:
+        """Slots of the view."""
+        return self.snapshot.n if self.snapshot is not None else 0
 
     def visible(self, now: int) -> Visible:
         """
@@ -109,9 +102,12 @@ class ReadView:
         Visible
             Remembered until the next expiry, so that most queries pay nothing.
         """
-        known = self._visible  # one read: another thread may replace it
-        if known.since <= now < known.until:
-            return known
+        if now < self.next_expiry:
+            mask = self.live if self.n_live < self.n else bitset.EVERY
+            return Visible(mask, self.n_live, 0, self.next_expiry)
+        for known in self._known[:]:  # a copy: another thread may replace it
+            if known.since <= now < known.until:
+                return known
         expires = times(self.chunks, "expires_at", self.n)
         set_at = expires != UNSET
         alive = bitset.unpack_mask(self.live, self.n) & ~(set_at & (expires <= now))
@@ -122,7 +118,7 @@ class ReadView:
             since=int(past.max(initial=0)),
             until=int(later.min(initial=NEVER)),
         )
-        self._visible = found
+        self._known[:] = [found]
         return found
 
     def is_live(self, slot: int) -> bool:
