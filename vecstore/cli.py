@@ -35,21 +35,29 @@ def app() -> None:
 @app.command()
 @click.argument("words", nargs=-1)
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the store in this directory.")
+@click.option("--svg", type=click.Path(path_type=Path), help="Save what is shown as a picture.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def demo(words: tuple[str, ...], keep: Path | None, as_json: bool) -> None:
+def demo(words: tuple[str, ...], keep: Path | None, svg: Path | None, as_json: bool) -> None:
     """
     Fill a reverse dictionary, reopen it, ask it, and measure it.
 
     Give WORDS to ask for a description of your own.
     """
-    vectors = _embedded(" ".join(words)) if words else None
+    from rich.console import Console
+
+    text = " ".join(words)
+    vectors = _embedded(text) if words else None
     if keep is not None and keep.exists():
         raise InvalidInput("demo(--keep)", "a directory that does not exist yet", keep)
-    if keep is not None:
-        _demo(keep, " ".join(words), vectors, as_json)
-        return
+    console = Console(stderr=as_json, record=svg is not None)
     with tempfile.TemporaryDirectory(prefix="vecstore-demo-") as folder:
-        _demo(Path(folder) / "store", " ".join(words), vectors, as_json)
+        plain = _demo(keep or Path(folder) / "store", text, vectors, console)
+    if as_json:
+        click.echo(json.dumps(plain))
+    else:
+        console.print(_figures(plain))
+    if svg is not None:
+        console.save_svg(str(svg), title="vecstore demo")
 
 
 def _embedded(text: str) -> Any:
@@ -61,14 +69,12 @@ def _embedded(text: str) -> Any:
         raise click.UsageError(NO_WORDS.format(install=INSTALL)) from exc
 
 
-def _demo(path: Path, text: str, vectors: Any, as_json: bool) -> None:
-    from rich.console import Console
+def _demo(path: Path, text: str, vectors: Any, console: Any) -> dict[str, Any]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from vecstore.bench import demo as bench
     from vecstore.bench.datasets import load_wordnet20k
 
-    console = Console(stderr=as_json)
     compile_s = bench.compile_kernels()
     if compile_s > 1:
         console.print(f"compiled the kernels in {compile_s:.1f} s; the next run finds them cached")
@@ -83,11 +89,7 @@ def _demo(path: Path, text: str, vectors: Any, as_json: bool) -> None:
         hits = bench.ask(store, data.question_vectors if vectors is None else vectors)
         console.print(_answers(questions, hits))
         figures = bench.measure(store, data)
-        plain = bench.as_dict(built, figures)
-    if as_json:
-        click.echo(json.dumps(plain))
-    else:
-        console.print(_figures(plain))
+        return bench.as_dict(built, figures)
 
 
 def _answers(questions: Sequence[str], hits: Sequence[Any]) -> Any:
@@ -105,7 +107,7 @@ def _figures(plain: dict[str, Any]) -> Any:
 
     table = Table("measured just now", "", title=f"{plain['records']:,} records, one thread")
     table.columns[1].justify = "right"
-    table.add_row("build, graph included", f"{plain['build_s']:.2f} s")
+    table.add_row("fill, build the graph, write to disk", f"{plain['build_s']:.2f} s")
     table.add_row("reopen", f"{plain['reopen_ms']:.1f} ms")
     table.add_row(
         "recall@10 against the exact scan, 24 questions",
@@ -250,6 +252,25 @@ def env(as_json: bool) -> None:
     for name, value in facts.items():
         shown = f"{len(value)} features" if isinstance(value, list) else value
         click.echo(f"{name:18} {shown}")
+
+
+@app.group()
+def bench() -> None:
+    """Measure VecStore on this machine."""
+
+
+@bench.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def startup(as_json: bool) -> None:
+    """Measure imports, cold compiling, and the first query with warm caches."""
+    from vecstore.bench.startup import measure_startup
+
+    figures = measure_startup()
+    if as_json:
+        click.echo(json.dumps(dict(figures)))
+        return
+    for name, seconds in figures:
+        click.echo(f"{seconds:7.2f} s  {name}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
