@@ -18,7 +18,14 @@ from typing import Any
 import click
 
 from vecstore import __version__
-from vecstore.errors import InvalidInput, MissingExtra, NotAStore, NotAvailable, VecStoreError
+from vecstore.errors import (
+    CorruptData,
+    InvalidInput,
+    MissingExtra,
+    NotAStore,
+    NotAvailable,
+    VecStoreError,
+)
 
 NO_WORDS = (
     "your own words need an embedding model, which VecStore does not bring; "
@@ -139,7 +146,14 @@ def info(path: Path, as_json: bool) -> None:
     if not holds_store(files, path):
         raise NotAStore(path, "there is no CURRENT file")
     manifest = read_current(files, path)
-    open_generation(files, path, manifest)
+    try:
+        open_generation(files, path, manifest)
+    except CorruptData:
+        # a writer may have replaced the generation between the two calls
+        if (newer := read_current(files, path)) == manifest:
+            raise
+        manifest = newer
+        open_generation(files, path, manifest)
     facts: dict[str, Any] = dataclasses.asdict(manifest)
     facts["dead"] = manifest.n - manifest.n_live - manifest.n_soft
     facts["disk_bytes"] = sum(entry.length for entry in manifest.files.values())

@@ -187,7 +187,10 @@ class Names:
         if slot is None:
             return self._find_stored(record_id)
         while slot >= n and slot >= self._n_stored:
-            slot = self._previous[slot - self._n_stored]
+            try:
+                slot = self._previous[slot - self._n_stored]
+            except IndexError:  # the writer has just undone the call that made this slot
+                return self.find(record_id, n)
         return slot
 
     def _find_stored(self, record_id: str) -> int:
@@ -234,12 +237,14 @@ class Names:
             Slots to keep.
         """
         while self._n_stored + len(self._previous) > n:
-            before, record_id = self._previous.pop(), self._ids[len(self._previous)]
+            # readers may be looking: first the way in goes, then what it led to
+            before, record_id = self._previous[-1], self._ids[-1]
             if before < 0:
                 self._recent.pop(record_id, None)
             else:
                 self._recent[record_id] = before
-        del self._ids[len(self._previous) :]
+            self._previous.pop()
+            self._ids.pop()
 
     def sections(self, kept: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
         """
