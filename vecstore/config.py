@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
 
-from vecstore.errors import InvalidInput, NotAvailable
+from vecstore.errors import InvalidInput, NotAvailable, shown
 
 __all__ = ["METRIC_ALIASES", "HnswConfig", "StoreConfig", "metric_name"]
 
@@ -65,7 +65,7 @@ def metric_name(metric: str) -> str:
     known = METRIC_ALIASES.get(metric.lower()) if isinstance(metric, str) else None
     if known is None:
         names = ", ".join(dict.fromkeys(METRIC_ALIASES.values()))
-        raise InvalidInput("metric", f"one of {names}", repr(metric))
+        raise InvalidInput("metric", f"one of {names}", shown(metric))
     return known
 
 
@@ -100,7 +100,12 @@ def whole_number(argument: str, value: object, least: int, most: int) -> int:
         else:
             if least <= number <= most:
                 return number
-    raise InvalidInput(argument, f"an integer from {least} to {most}", repr(value))
+    raise InvalidInput(argument, f"an integer from {least} to {most}", shown(value))
+
+
+def _keep_whole(config: Any, name: str, least: int, most: int) -> None:
+    """Check a field and keep it as a plain int, so that NumPy's integers stay JSON-able."""
+    object.__setattr__(config, name, whole_number(name, getattr(config, name), least, most))
 
 
 def _remembers_passed(cls: type[_Config]) -> type[_Config]:
@@ -109,12 +114,11 @@ def _remembers_passed(cls: type[_Config]) -> type[_Config]:
 
     @functools.wraps(construct)
     def remembering(self: Any, **given: Any) -> None:
-        try:
-            construct(self, **given)
-        except TypeError:
-            known = ", ".join(f.name for f in dataclasses.fields(cls) if f.init)  # type: ignore[arg-type]
-            unknown = ", ".join(sorted(given))
-            raise InvalidInput(cls.__name__, f"only the fields {known}", unknown) from None
+        known = [f.name for f in dataclasses.fields(cls) if f.init]  # type: ignore[arg-type]
+        unknown = ", ".join(sorted(set(given) - set(known)))
+        if unknown:
+            raise InvalidInput(cls.__name__, f"only the fields {', '.join(known)}", unknown)
+        construct(self, **given)
         object.__setattr__(self, "passed", frozenset(given))
 
     cls.__init__ = remembering  # type: ignore[method-assign]
@@ -158,10 +162,10 @@ class HnswConfig:
     )
 
     def __post_init__(self) -> None:
-        whole_number("m", self.m, 2, 1024)
-        whole_number("ef_construction", self.ef_construction, 1, 1_000_000)
-        whole_number("ef_search", self.ef_search, 1, 1_000_000)
-        whole_number("seed", self.seed, 0, 2**64 - 1)
+        _keep_whole(self, "m", 2, 1024)
+        _keep_whole(self, "ef_construction", 1, 1_000_000)
+        _keep_whole(self, "ef_search", 1, 1_000_000)
+        _keep_whole(self, "seed", 0, 2**64 - 1)
 
 
 @_remembers_passed
@@ -169,6 +173,9 @@ class HnswConfig:
 class StoreConfig:
     """
     A store's settings, all optional, by keyword.
+
+    What is passed to `open` for an existing store holds from then on; what is not passed is as
+    it was.
 
     Attributes
     ----------
@@ -208,18 +215,18 @@ class StoreConfig:
 
     def __post_init__(self) -> None:
         if not isinstance(self.hnsw, HnswConfig):
-            raise InvalidInput("hnsw", "an HnswConfig", repr(self.hnsw))
+            raise InvalidInput("hnsw", "an HnswConfig", shown(self.hnsw))
         if self.durability in ("full", "interval"):
             raise NotAvailable(
                 f"durability={self.durability!r}",
                 'there is no write-ahead log yet: use "off" and call checkpoint() or close()',
             )
         if self.durability != "off":
-            raise InvalidInput("durability", "full, interval or off", repr(self.durability))
+            raise InvalidInput("durability", "full, interval or off", shown(self.durability))
         if self.maintenance not in ("background", "inline"):
-            raise InvalidInput("maintenance", "background or inline", repr(self.maintenance))
-        whole_number("flat_threshold", self.flat_threshold, 1, 2**31 - 1)
-        whole_number("threads", self.threads, 1, 1024)
+            raise InvalidInput("maintenance", "background or inline", shown(self.maintenance))
+        _keep_whole(self, "flat_threshold", 1, 2**31 - 1)
+        _keep_whole(self, "threads", 1, 1024)
 
     def to_dict(self) -> dict[str, Any]:
         """
@@ -266,11 +273,11 @@ class StoreConfig:
         >>> StoreConfig.from_dict({"hnsw": {"m": 8}}).hnsw.m
         8
         """
-        given = dict(data)
+        given = _named(data)
         if "hnsw" in given:
             if not isinstance(given["hnsw"], Mapping):
-                raise InvalidInput("hnsw", "a mapping", repr(given["hnsw"]))
-            given["hnsw"] = HnswConfig(**given["hnsw"])
+                raise InvalidInput("hnsw", "a mapping", shown(given["hnsw"]))
+            given["hnsw"] = HnswConfig(**_named(given["hnsw"]))
         return cls(**given)
 
     def over(self, stored: "StoreConfig") -> "StoreConfig":
@@ -303,6 +310,13 @@ class StoreConfig:
         fixed = {"m", "ef_construction", "seed"}
         _overlay("hnsw.", old_hnsw, new_hnsw, self.hnsw.passed, fixed)
         return StoreConfig.from_dict({**old, "hnsw": old_hnsw})
+
+
+def _named(data: Mapping[Any, Any]) -> dict[str, Any]:
+    for key in data:
+        if not isinstance(key, str):
+            raise InvalidInput("config", "keys of type str", shown(key))
+    return dict(data)
 
 
 def _overlay(

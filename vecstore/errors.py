@@ -33,6 +33,31 @@ __all__ = [
 ]
 
 
+def shown(value: object) -> str:
+    """
+    Show what came, for a message, whatever it is.
+
+    Parameters
+    ----------
+    value : object
+        Anything a caller may have passed.
+
+    Returns
+    -------
+    str
+        Its repr, cut where it is long.
+    """
+    try:
+        text = repr(value)
+    except Exception:  # a repr of the caller's may do anything, and huge ints refuse to be printed
+        return f"some {type(value).__name__}"
+    return text if len(text) <= 100 else f"{text[:100]}…"
+
+
+def _printable(got: object) -> str:
+    return got if isinstance(got, str) else shown(got)
+
+
 class VecStoreError(Exception):
     """The root of the tree: catch it to catch whatever VecStore raises on purpose."""
 
@@ -52,14 +77,29 @@ class InvalidInput(VecStoreError, ValueError):
     """
 
     def __init__(self, argument: str, expected: object, got: object) -> None:
-        super().__init__(f"{argument}: expected {expected}, got {got}")
+        super().__init__(f"{argument}: expected {expected}, got {_printable(got)}")
         self.argument = argument
         self.expected = expected
         self.got = got
 
 
 class DimensionMismatch(InvalidInput):
-    """A vector has another number of components than the store or index; nothing was changed."""
+    """
+    A vector has another number of components than the store or index; nothing was changed.
+
+    Parameters
+    ----------
+    argument : str
+        The argument, or the call and the argument.
+    expected : int
+        Components that were due.
+    got : int
+        Components that came.
+    """
+
+    def __init__(self, argument: str, expected: int, got: int) -> None:
+        super().__init__(argument, f"{expected} components", got)
+        self.expected = expected
 
 
 class NotFound(VecStoreError, KeyError):

@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Record:
     """
     One record as it was stored.
@@ -205,7 +205,7 @@ class QueryResult(Sequence[Hit]):
         return pd.DataFrame(self.to_dicts(), columns=columns)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class QueryBatch:
     """
     The answers to many queries, as arrays.
@@ -230,7 +230,7 @@ class QueryBatch:
     exact: NDArray[np.bool_]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class SearchResult:
     """
     The answers of an index to a batch of queries.

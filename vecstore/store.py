@@ -5,6 +5,7 @@ A façade: every method checks its arguments, takes the newest view or the write
 What happens then is in `engine`. Methods that read never wait; methods that write take turns.
 """
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,13 +18,14 @@ import numpy as np
 from vecstore.config import StoreConfig, metric_name, whole_number
 from vecstore.engine.changes import Plan
 from vecstore.engine.checks import checked_id, checked_vectors, packed_metadata
+from vecstore.engine.chunks import UNSET
 from vecstore.engine.executor import Executor
 from vecstore.engine.generation import manifest_of, open_table
 from vecstore.engine.maintenance import Maintenance
 from vecstore.engine.table import Appended, Table
 from vecstore.engine.view import ReadView
 from vecstore.engine.writer import Writer
-from vecstore.errors import DimensionMismatch, InvalidInput, NotAvailable, StoreClosed
+from vecstore.errors import CorruptData, DimensionMismatch, InvalidInput, NotAvailable, shown
 from vecstore.index.hnsw import HNSWIndex
 from vecstore.index.vectors import MAX_SLOTS, as_row
 from vecstore.model import (
@@ -107,14 +109,16 @@ def open(
     ...     store.query([0.0, 1.0], k=1).ids
     ['a']
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InvalidInput("open(path)", "a path or ':memory:'", shown(path))
     if schema is not None:
         raise NotAvailable("open(schema=…)", "validate records before you upsert them")
     if mode == "r":
         raise NotAvailable('open(mode="r")', 'open with mode="a"')
     if mode != "a":
-        raise InvalidInput("open(mode)", "'a' or 'r'", repr(mode))
+        raise InvalidInput("open(mode)", "'a' or 'r'", shown(mode))
     if check not in (None, "full"):
-        raise InvalidInput("open(check)", "None or 'full'", repr(check))
+        raise InvalidInput("open(check)", "None or 'full'", shown(check))
     if dim is not None:
         dim = whole_number("open(dim)", dim, 1, 65_536)
     metric = None if metric is None else metric_name(metric)
@@ -147,7 +151,10 @@ def open(
 def _locked(files: Files, root: Path) -> Lock:
     holds_store(files, root)  # refuses foreign directories before it leaves a lock file there
     files.make_directory(root)
-    return files.lock(root / LOCK)
+    try:
+        return files.lock(root / LOCK)
+    except IsADirectoryError:
+        raise CorruptData(root / LOCK, 0, "it is not a regular file") from None
 
 
 def _stored_table(
@@ -158,12 +165,15 @@ def _stored_table(
     dim: int | None,
     metric: str | None,
 ) -> Table:
-    stored = StoreConfig.from_dict(manifest.config)
+    try:
+        stored = StoreConfig.from_dict(manifest.config)
+    except (InvalidInput, NotAvailable) as exc:
+        raise CorruptData(root / manifest.name, 0, f"impossible settings: {exc}") from exc
     table = open_table(files, root, manifest, wanted.over(stored))
     if metric is not None and metric != table.metric:
         raise InvalidInput("open(metric)", f"{table.metric}, as fixed at creation", metric)
     if dim is not None and table.dim is not None and dim != table.dim:
-        raise DimensionMismatch("open(dim)", f"{table.dim}, as fixed before", dim)
+        raise DimensionMismatch("open(dim)", table.dim, dim)
     if dim is not None and table.dim is None:
         table.fix_dim(dim)
     return table
@@ -193,7 +203,6 @@ class VecStore:
     """
 
     def __init__(self, writer: Writer, lock: Lock | None, clock: Clock) -> None:
-        self._closed = False
         self._writer = writer
         self._lock = lock
         self._clock = clock
@@ -232,18 +241,21 @@ class VecStore:
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._closed
+        return self._writer.closed
 
     def __len__(self) -> int:
         return self.count()
 
     def __contains__(self, record_id: object) -> bool:
-        if not isinstance(record_id, str):
-            return False
-        return self._view().find(record_id, self._clock()) >= 0
+        view = self._view()
+        try:
+            checked = checked_id("in", record_id)
+        except InvalidInput:
+            return False  # what cannot be an id is none
+        return view.find(checked, self._clock()) >= 0
 
     def __repr__(self) -> str:
-        if self._closed:
+        if self.closed:
             return f"<VecStore {self.path or ':memory:'}: closed>"
         return f"<VecStore {self.path or ':memory:'}: {len(self)} x {self.dim}, {self.metric}>"
 
@@ -259,15 +271,14 @@ class VecStore:
         self.close()
 
     def __del__(self) -> None:
-        if not getattr(self, "_closed", True):
+        if hasattr(self, "_maintenance") and not self.closed:
             warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=2, source=self)
             self._maintenance.stop()
             if self._lock is not None:
                 self._lock.release()
 
     def _view(self) -> ReadView:
-        if self._closed:
-            raise StoreClosed(f"the store {self.path or ':memory:'} is closed; open it again")
+        self._writer.refuse_if_closed()
         return self._writer.view
 
     def _change(self, plan: Callable[[Plan], None]) -> BatchReport:
@@ -380,7 +391,8 @@ class VecStore:
             updated = sum(plan.state(record_id) == "live" for record_id in distinct)
             if checked:
                 created = np.full(len(checked), now, np.int64)
-                records = Appended(checked, matrix, packed, created, np.zeros_like(created))
+                expires = np.full(len(checked), UNSET, np.int64)
+                records = Appended(checked, matrix, packed, created, expires)
                 self._writer.commit([records])
         if progress is False:
             self._maintenance.after_write()
@@ -420,7 +432,11 @@ class VecStore:
         """
         if isinstance(operations, str | bytes | Mapping):
             raise InvalidInput("batch(operations)", "a list of dicts", type(operations).__name__)
-        listed = list(operations)
+        try:
+            listed = list(operations)
+        except TypeError:
+            got = type(operations).__name__
+            raise InvalidInput("batch(operations)", "a list of dicts", got) from None
 
         def _plan(planned: Plan) -> None:
             for number, operation in enumerate(listed):
@@ -973,8 +989,9 @@ class VecStore:
 
         Notes
         -----
-        The result has the fingerprint of a fresh store of the survivors in slot order. Queries go
-        on meanwhile, writes wait.
+        The result has the fingerprint of a fresh store of the survivors in slot order. Where no
+        slot is dead, nothing changes, not even what `optimize` did. Queries go on meanwhile,
+        writes wait.
 
         Examples
         --------
@@ -1057,13 +1074,13 @@ class VecStore:
         >>> store.closed
         True
         """
-        if self._closed:
-            return
         self._maintenance.stop()
+        try:
+            self._writer.close()
+        except BaseException:
+            self._maintenance.resume()  # not closed: the caller may make room and try again
+            raise
         with self._writer.lock:
-            self._writer.checkpoint()
-            self._closed = True
-            self._writer.release()
             if self._lock is not None:
                 self._lock.release()
 

@@ -16,7 +16,7 @@ from vecstore.engine.checks import checked_id, checked_vectors, expiry_after, pa
 from vecstore.engine.chunks import CHUNK, UNSET
 from vecstore.engine.table import Appended, Table
 from vecstore.engine.view import ReadView
-from vecstore.errors import InvalidInput, NotAvailable, NotFound
+from vecstore.errors import InvalidInput, NotAvailable, NotFound, shown
 from vecstore.index.vectors import as_row
 from vecstore.model import BatchReport
 
@@ -139,8 +139,8 @@ class Plan:
             raise InvalidInput(call, "a dict", type(operation).__name__)
         fields = dict(operation)
         name = fields.pop("op", None)
-        if name not in OPERATIONS:
-            raise InvalidInput(f"{call}.op", f"one of {', '.join(OPERATIONS)}", repr(name))
+        if not isinstance(name, str) or name not in OPERATIONS:
+            raise InvalidInput(f"{call}.op", f"one of {', '.join(OPERATIONS)}", shown(name))
         unknown = sorted(map(str, set(fields) - OPERATIONS[name]))
         if unknown:
             raise InvalidInput(call, f"only {', '.join(sorted(OPERATIONS[name]))}", unknown[0])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vecstore.engine.chunks import UNSET
 from vecstore.engine.view import NEVER
-from vecstore.errors import InvalidInput
+from vecstore.errors import InvalidInput, shown
 from vecstore.index.vectors import checked_matrix, refuse_zeros
 from vecstore.kernels.distance import METRICS
 
@@ -46,10 +46,10 @@ def checked_id(call: str, record_id: object) -> str:
     """
     if not isinstance(record_id, str):
         raise InvalidInput(call, "a str", f"{type(record_id).__name__}")
-    size = len(_utf8(call, record_id))
-    if not 1 <= size <= MAX_ID_BYTES:
-        raise InvalidInput(call, f"1 to {MAX_ID_BYTES} bytes of UTF-8", f"{size} bytes")
-    return str(record_id)
+    raw = _utf8(call, record_id)
+    if not 1 <= len(raw) <= MAX_ID_BYTES:
+        raise InvalidInput(call, f"1 to {MAX_ID_BYTES} bytes of UTF-8", f"{len(raw)} bytes")
+    return raw.decode()  # plain, also where a subclass of str came
 
 
 def _utf8(call: str, text: str) -> bytes:
@@ -145,12 +145,14 @@ def expiry_after(call: str, ttl_s: object, now: int) -> int:
     """
     if ttl_s is None:
         return UNSET
-    if isinstance(ttl_s, bool) or not isinstance(ttl_s, int | float | np.number):
-        raise InvalidInput(call, "seconds above 0, or None", repr(ttl_s))
-    seconds = float(ttl_s)
+    try:
+        is_number = isinstance(ttl_s, int | float | np.integer | np.floating)
+        seconds = float(ttl_s) if is_number and not isinstance(ttl_s, bool) else math.nan  # type: ignore[arg-type]
+    except OverflowError:
+        seconds = math.inf
     if not (math.isfinite(seconds) and seconds > 0):
-        raise InvalidInput(call, "seconds above 0, or None", repr(ttl_s))
-    return min(NEVER - 1, now + max(1, round(seconds * 1000)))
+        raise InvalidInput(call, "seconds above 0, or None", shown(ttl_s))
+    return min(NEVER - 1, now + max(1, round(min(seconds, 1e15) * 1000)))
 
 
 def checked_vectors(call: str, metric: str, vectors: Any, dim: int | None) -> NDArray[np.float32]:

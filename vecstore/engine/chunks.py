@@ -2,7 +2,7 @@
 What is known of a slot beside vector and id: metadata and times, in chunks of 4096 slots.
 
 A chunk that a view holds is never changed below the view's slots; a change replaces it by a copy.
-Metadata stays packed (MessagePack) until somebody looks at it. `UNSET` (0) stands for "no time".
+Metadata stays packed (MessagePack) until somebody looks at it. `UNSET` stands for "no time".
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from vecstore.engine.names import MappedBlobs, packed
 from vecstore.errors import CorruptData
 
 CHUNK = 4096
-UNSET = 0
+UNSET = -1
 _TIMES = ("created_at", "expires_at", "deleted_at")
 
 
@@ -48,7 +48,7 @@ def empty_chunk() -> Chunk:
     Chunk
         Without metadata, with room for `CHUNK` times.
     """
-    return Chunk([], *(np.zeros(CHUNK, np.int64) for _ in _TIMES))
+    return Chunk([], *(np.full(CHUNK, UNSET, np.int64) for _ in _TIMES))
 
 
 def thawed(chunk: Chunk) -> Chunk:

@@ -15,7 +15,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from vecstore.config import StoreConfig, metric_name, whole_number
-from vecstore.engine.chunks import chunk_sections, mapped_chunks, times
+from vecstore.engine.chunks import UNSET, chunk_sections, mapped_chunks, times
 from vecstore.engine.names import Names
 from vecstore.engine.table import Table
 from vecstore.engine.view import NEVER
@@ -25,7 +25,7 @@ from vecstore.index.vectors import MAX_SLOTS
 from vecstore.kernels import bitset
 from vecstore.storage.checkpoint import Content, open_generation
 from vecstore.storage.files import Files
-from vecstore.storage.manifest import Manifest
+from vecstore.storage.manifest import UNREADABLE, Manifest
 from vecstore.storage.rows import HEADER_BYTES, MappedRows
 
 Sections = dict[str, NDArray[Any]]
@@ -64,16 +64,14 @@ def manifest_of(table: Table, generation: int) -> Manifest:
     )
 
 
-def content_of(table: Table, stored: Manifest) -> Content | None:
+def content_of(table: Table) -> Content | None:
     """
     Collect what a checkpoint writes.
 
     Parameters
     ----------
     table : Table
-        Not changed meanwhile.
-    stored : Manifest
-        The generation on disk; its rows file is continued where the table still maps it.
+        Not changed meanwhile. Where it maps a rows file, that file is continued.
 
     Returns
     -------
@@ -83,15 +81,16 @@ def content_of(table: Table, stored: Manifest) -> Content | None:
     if table.index is None or table.n == 0:
         return None
     n = table.n
-    continued = isinstance(table.index.storage, MappedRows)
+    storage = table.index.storage
+    mapped = storage if isinstance(storage, MappedRows) else None
     deleted = times(table.chunks, "deleted_at", n)
     live = table.live[: -(-n // 64)]
-    leads = bitset.unpack_mask(live, n) | (deleted != 0)
+    leads = bitset.unpack_mask(live, n) | (deleted != UNSET)
     facts = {"live": live, "norms": table.norms[:n], **chunk_sections(table.chunks, n)}
     return Content(
         rows=table.index.rows,
-        rows_file=stored.files["vectors"].name if continued else None,
-        rows_on_disk=stored.n if continued else 0,
+        rows_file=mapped.path.name if mapped is not None else None,
+        rows_on_disk=mapped.n_on_disk if mapped is not None else 0,
         sections={
             "hnsw_index": graph_sections(table.index.graph),
             "metadata": facts,
@@ -145,7 +144,7 @@ def open_table(files: Files, root: Path, manifest: Manifest, config: StoreConfig
         table.index.graph = graph_from(
             manifest.graph, opened["hnsw_index"], config.hnsw.m, manifest.n
         )
-    except (KeyError, TypeError, ValueError) as exc:
+    except UNREADABLE as exc:
         raise CorruptData(path, 0, f"the files do not fit the manifest: {exc}") from exc
     table.n_live, table.n_soft = manifest.n_live, manifest.n_soft
     table.next_expiry = NEVER if manifest.next_expiry is None else int(manifest.next_expiry)
@@ -189,14 +188,16 @@ def adopt_generation(
         _check(sections, "blob", "|u1", len(sections["blob"]))
     _check(ids, "hashes", "<u8", n_ids)
     _check(ids, "slots", "<i4", n_ids)
-    table.live, table.norms = facts["live"], facts["norms"]
-    table.chunks = mapped_chunks(root / manifest.files["metadata"].name, facts, n)
-    table.names = Names(root / manifest.files["ids"].name, ids)
     rows = manifest.files["vectors"]
     stride = table.index.storage.array.shape[1]
     if rows.length != HEADER_BYTES + n * stride * 4:
         raise InvalidInput(rows.name, f"{n} rows of {stride} float32", f"{rows.length} bytes")
-    table.index.storage = MappedRows(files, root / rows.name, stride, n)
+    storage = MappedRows(files, root / rows.name, stride, n)
+    # nothing can fail from here on, so the table looks into one generation or the other
+    table.index.storage = storage
+    table.live, table.norms = facts["live"], facts["norms"]
+    table.chunks = mapped_chunks(root / manifest.files["metadata"].name, facts, n)
+    table.names = Names(root / manifest.files["ids"].name, ids)
 
 
 def _check(sections: Sections, name: str, dtype: str, length: int) -> None:

@@ -38,7 +38,8 @@ class Maintenance:
     def __init__(self, writer: Writer, background: bool) -> None:
         self._writer = writer
         self._background = background
-        self._absorbing = threading.Lock()  # one absorber at a time
+        # one absorber at a time; reentrant, since a progress callback may use the store
+        self._absorbing = threading.RLock()
         self._starting = threading.Lock()  # protects _thread
         self._thread: threading.Thread | None = None
         self._stop = False
@@ -76,6 +77,10 @@ class Maintenance:
         thread = self._thread
         if thread is not None:
             thread.join()
+
+    def resume(self) -> None:
+        """Let background threads start again, after a close that failed."""
+        self._stop = False
 
     def absorb_due(self, progress: Any = False) -> None:
         """
@@ -121,6 +126,7 @@ class Maintenance:
         """
         with self._absorbing:
             with self._writer.lock:
+                self._writer.refuse_if_closed()
                 table = self._writer.table
                 index = table.index
                 if index is None:
@@ -140,8 +146,7 @@ class Maintenance:
                 return threading.current_thread() is not self._thread or self._keeps_on()
 
             index.absorb(some, in_place=False, publish=_publish)
-            self._writer.publish_graph(table, grown[0])
-            return True
+            return self._writer.publish_graph(table, grown[0])
 
     def compact(self) -> int:
         """
@@ -153,6 +158,7 @@ class Maintenance:
             Slots removed.
         """
         with self._absorbing, self._writer.lock:
+            self._writer.refuse_if_closed()
             old = self._writer.table
             removed = old.n - old.n_live
             if removed == 0 or old.index is None:

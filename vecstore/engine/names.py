@@ -267,7 +267,9 @@ class Names:
         fresh = np.fromiter(map(hash_id, self._recent), np.uint64, len(self._recent))
         slots = np.concatenate([self._slots, recent])
         hashes = np.concatenate([self._hashes, fresh])
-        leads = kept[slots]
+        # a damaged file may name slots that do not exist
+        known = (slots >= 0) & (slots < len(kept))
+        leads = known & kept[np.where(known, slots, 0)]
         order = np.lexsort((slots[leads], hashes[leads]))
         return {
             "offsets": offsets,

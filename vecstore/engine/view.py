@@ -20,6 +20,7 @@ from vecstore.kernels import bitset
 from vecstore.model import Record
 
 NEVER = 2**63 - 1
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class Visible(NamedTuple):
@@ -222,7 +223,8 @@ class ReadView:
         assert self.snapshot is not None
         row = self.snapshot.space.rows[slot, : self.dim]
         length = self.norms[slot] if len(self.norms) else 1.0
-        vector: NDArray[np.float32] = (row * length).astype(np.float32)  # in float64
+        # in float64; rounding must not push the largest float32 over the edge
+        vector: NDArray[np.float32] = np.clip(row * length, -_LARGEST, _LARGEST).astype(np.float32)
         return vector
 
     def metadata(self, slot: int) -> dict[str, object]:
@@ -256,7 +258,9 @@ class ReadView:
             The caller's own.
         """
         chunk, at = self.chunks[slot // CHUNK], slot % CHUNK
-        created, expires, deleted = (int(moments[at]) or None for moments in chunk[1:])
+        created, expires, deleted = (
+            None if moments[at] == UNSET else int(moments[at]) for moments in chunk[1:]
+        )
         return Record(
             id=self.names.id_of(slot),
             vector=self.vector(slot),

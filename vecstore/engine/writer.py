@@ -6,6 +6,7 @@ one seqno; it is planned against the newest state, and either all of it is appli
 There is no log yet: what was written since the last checkpoint is lost if the process dies.
 """
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from vecstore.engine.changes import Change, Plan, Sweep, apply
 from vecstore.engine.generation import adopt_generation, content_of, manifest_of
 from vecstore.engine.table import Table
 from vecstore.engine.view import ReadView
+from vecstore.errors import StoreClosed
 from vecstore.index.fingerprint import fingerprint_of
 from vecstore.index.search import Snapshot
 from vecstore.kernels.distance import METRICS, Space
@@ -50,7 +52,9 @@ class Writer:
         self.manifest = manifest
         self._files = files
         self._root = root
-        self._saved = (table.seqno, table.index.graph if table.index else None)
+        self.closed = False
+        self._generation = manifest.generation if manifest is not None else 0
+        self._saved = (table.seqno, table.index.graph if table.index is not None else None)
         self.view: ReadView = table.view()
 
     def change(self, now: int, plan: Callable[[Plan], None]) -> BatchReport:
@@ -70,6 +74,7 @@ class Writer:
             What was done.
         """
         with self.lock:
+            self.refuse_if_closed()
             planned = Plan(self.table, self.view, now)
             plan(planned)
             report = planned.finish()
@@ -86,6 +91,7 @@ class Writer:
         changes : list of Change
             Planned under the lock that is still held.
         """
+        self.refuse_if_closed()
         mark = self.table.mark()
         try:
             apply(self.table, changes)
@@ -112,6 +118,7 @@ class Writer:
             How many.
         """
         with self.lock:
+            self.refuse_if_closed()
             outlived = self.view.outlived_slots(now)
             if len(outlived):
                 self.commit([Sweep(outlived)])
@@ -135,10 +142,10 @@ class Writer:
         Returns
         -------
         bool
-            False if the store has another table by now, so that the graph is worthless.
+            False if the store was closed or has another table by now.
         """
         with self.lock:
-            if self.table is not table:
+            if self.closed or self.table is not table:
                 return False
             table.take_graph(graph)
             self.publish()
@@ -146,7 +153,7 @@ class Writer:
 
     def replace_table(self, table: Table) -> None:
         """
-        Put another table in the place of the current one, and on disk.
+        Put another table in the place of the current one: on disk first, then for readers.
 
         Parameters
         ----------
@@ -154,36 +161,91 @@ class Writer:
             With the same records; the lock is held.
         """
         table.seqno = self.table.seqno + 1
+        self._write(table)
         self.table = table
         self.publish()
-        self.checkpoint()
+        self._remove_stale()
 
     @property
     def dirty(self) -> bool:
-        """Whether the table differs from what is on disk."""
+        """Whether rows, records or the graph differ from what is on disk."""
         index = self.table.index
         graph = index.graph if index is not None else None
         return self._saved[0] != self.table.seqno or self._saved[1] is not graph
 
+    @property
+    def settings_changed(self) -> bool:
+        """Whether the handle was opened with settings that the manifest does not have yet."""
+        stored, table = self.manifest, self.table
+        if stored is None:
+            return False
+        return (stored.dim, stored.config) != (table.dim, table.config.to_dict())
+
     def checkpoint(self) -> None:
         """Write the table as the next generation; nothing in memory or where nothing changed."""
         with self.lock:
-            if self._root is None or self.manifest is None or not self.dirty:
+            self.refuse_if_closed()
+            if self.dirty:
+                self._write(self.table)
+                self.publish()
+                self._remove_stale()
+            elif self.settings_changed:
+                self._write_settings()
+                self._remove_stale()
+
+    def _write(self, table: Table) -> None:
+        if self._root is None or self.manifest is None:
+            return
+        # subtle: an attempt that failed may have swapped CURRENT before it did, so its number,
+        # and with it the names of its files, must never be used again
+        self._generation += 1
+        written = write_generation(
+            self._files,
+            self._root,
+            manifest_of(table, self._generation),
+            content_of(table),
+        )
+        self.manifest = written
+        if table.index is not None and table.n:
+            opened = open_generation(self._files, self._root, written)
+            adopt_generation(table, self._files, self._root, written, opened)
+        graph = table.index.graph if table.index is not None else None
+        self._saved = (table.seqno, graph)
+
+    def _write_settings(self) -> None:
+        """Write a manifest that names the files there are."""
+        assert self.manifest is not None
+        assert self._root is not None
+        self._generation += 1
+        fresh = manifest_of(self.table, self._generation)
+        fresh = dataclasses.replace(fresh, files=self.manifest.files)
+        self.manifest = write_generation(self._files, self._root, fresh, None)
+
+    def _remove_stale(self) -> None:
+        # last of all: should it fail, memory and disk agree already, and the next one tries again
+        if self._root is not None and self.manifest is not None:
+            remove_stale(self._files, self._root, self.manifest)
+
+    def refuse_if_closed(self) -> None:
+        """
+        Raise where the store was closed.
+
+        Raises
+        ------
+        StoreClosed
+            If it was.
+        """
+        if self.closed:
+            raise StoreClosed(f"the store {self._root or ':memory:'} is closed; open it again")
+
+    def close(self) -> None:
+        """Checkpoint and end all writing; a second call does nothing."""
+        with self.lock:
+            if self.closed:
                 return
-            table, index = self.table, self.table.index
-            written = write_generation(
-                self._files,
-                self._root,
-                manifest_of(table, self.manifest.generation + 1),
-                content_of(table, self.manifest),
-            )
-            if index is not None and table.n:
-                opened = open_generation(self._files, self._root, written)
-                adopt_generation(table, self._files, self._root, written, opened)
-            self.manifest = written
-            self._saved = (table.seqno, index.graph if index is not None else None)
-            self.publish()
-            remove_stale(self._files, self._root, written)
+            self.checkpoint()
+            self._cut_hole()
+            self.closed = True
 
     def fingerprint(self) -> str:
         """
@@ -232,8 +294,8 @@ class Writer:
                 graph_bytes=index.graph_bytes if index else 0,
             )
 
-    def release(self) -> None:
-        """Cut the hole behind the rows that growing left, once nothing will be appended."""
+    def _cut_hole(self) -> None:
+        """Cut what growing left behind the rows, now that nothing will be appended."""
         if self._root is not None and self.manifest is not None and self.manifest.files:
             rows = self.manifest.files["vectors"]
             if self._files.size(self._root / rows.name) > rows.length:

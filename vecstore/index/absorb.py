@@ -50,6 +50,52 @@ class GraphConfig(NamedTuple):
     flat_threshold: int
 
 
+class Undo:
+    """The link rows that the batch in work has changed, as they were before."""
+
+    def __init__(self) -> None:
+        self._first = -1
+        self._saved: list[tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]] = []
+
+    def begin(self, first: int) -> None:
+        """
+        Forget the batch before and begin another.
+
+        Parameters
+        ----------
+        first : int
+            Its first slot.
+        """
+        self._saved = []
+        self._first = first
+
+    def save(self, links: NDArray[np.int32], rows: NDArray[np.int64]) -> None:
+        """
+        Remember rows that are about to change.
+
+        Parameters
+        ----------
+        links : int32[capacity, width]
+            The array.
+        rows : int64[n]
+            Rows of it.
+        """
+        self._saved.append((links, rows, links[rows]))
+
+    def restore(self, n_indexed: int) -> None:
+        """
+        Bring the rows back, unless the batch was published after all.
+
+        Parameters
+        ----------
+        n_indexed : int
+            Slots in the published graph.
+        """
+        if n_indexed == self._first:
+            for links, rows, values in self._saved:
+                links[rows] = values
+
+
 def batch_size(n_indexed: int) -> int:
     """
     Size the next batch of a graph: doubling up to 256, later 1/64 of the graph up to 1024.
@@ -154,6 +200,7 @@ def absorb(
     config: GraphConfig,
     threads: int,
     publish: Callable[[HnswGraph], bool],
+    undo: Undo,
 ) -> None:
     """
     Grow a graph batch by batch.
@@ -172,6 +219,8 @@ def absorb(
         Threads to spread over; no influence on the graph.
     publish : callable
         Takes the grown graph after each batch; False ends the run.
+    undo : Undo
+        Overwritten: what the batch in work changes in rows that the graph has already.
     """
     batches = list(batches)
     if not batches:
@@ -179,7 +228,8 @@ def absorb(
     graph = _with_slots(graph, batches[-1][1], config)
     workspace = _Workspace(config, batches[-1][1])
     for first, last in batches:
-        graph = _absorb_batch(space, graph, first, last, config, threads, workspace)
+        undo.begin(first)
+        graph = _absorb_batch(space, graph, (first, last), config, threads, workspace, undo)
         if not publish(graph):
             return
 
@@ -246,12 +296,13 @@ class _Workspace:
 def _absorb_batch(
     space: Space,
     graph: HnswGraph,
-    first: int,
-    last: int,
+    slots_range: tuple[int, int],
     config: GraphConfig,
     threads: int,
     workspace: _Workspace,
+    undo: Undo,
 ) -> HnswGraph:
+    first, last = slots_range
     levels = graph.levels[first:last].astype(np.int64)
     n_upper = graph.n_upper + int(levels.sum())
     batch = Batch(
@@ -281,14 +332,14 @@ def _absorb_batch(
     graph.upper[graph.n_upper : n_upper] = _neighbors(batch.upper_edges, config.m)
     owners = np.repeat(slots, levels)
     layers = np.arange(graph.n_upper, n_upper) - graph.upper_start[owners]
-    _merge(space, graph.links, batch.edges, slots, lambda at, to: to, last, threads)
+    _merge(space, graph.links, batch.edges, slots, lambda at, to: to, last, threads, undo)
 
     def _upper_row(at: NDArray[np.int64], to: NDArray[np.int64]) -> NDArray[np.int64]:
         rows = graph.upper_start[to] + layers[at]
         # a damaged file may name rows that do not exist; what cannot be linked is left out
         return np.where((graph.upper_start[to] >= 0) & (rows < n_upper), rows, -1)
 
-    _merge(space, graph.upper, batch.upper_edges, owners, _upper_row, last, threads)
+    _merge(space, graph.upper, batch.upper_edges, owners, _upper_row, last, threads, undo)
 
     entry, top_layer = graph.entry, graph.top_layer
     if last > first and levels.max() > top_layer:
@@ -313,6 +364,7 @@ def _merge(
     row_of: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64]],
     n: int,
     threads: int,
+    undo: Undo,
 ) -> None:
     """Turn the edges of new slots around, sort them by (target row, key), and merge them."""
     at, column = np.nonzero(edges != NO_KEY)
@@ -327,6 +379,7 @@ def _merge(
     starts = np.flatnonzero(np.diff(targets, prepend=-1))
     bounds = np.append(starts, len(targets)).astype(np.int64)
     reverse = ReverseEdges(owners, targets, turned, bounds)
+    undo.save(links, targets[bounds[:-1]])
     largest = int(np.diff(bounds).max()) if len(bounds) > 1 else 0
     width = links.shape[1]
 

@@ -20,6 +20,7 @@ from vecstore.index.vectors import (
     MAX_SLOTS,
     as_row,
     checked_matrix,
+    is_one_vector,
     prepare_rows,
     prepared_queries,
     stride_of,
@@ -30,6 +31,7 @@ from vecstore.kernels.graph import empty_graph
 from vecstore.model import IndexStats, SearchResult
 from vecstore.storage.files import Files
 from vecstore.storage.layout import Kind, check_sections, open_sections, write_sections
+from vecstore.storage.manifest import UNREADABLE
 from vecstore.storage.rows import MemoryRows, Rows
 
 __all__ = ["FlatIndex"]
@@ -196,7 +198,7 @@ class FlatIndex:
         k = whole_number("search(k)", k, 0, MAX_SLOTS)
         ef = whole_number("search(ef)", ef, 1, MAX_SLOTS)
         threads = whole_number("search(threads)", threads, 1, 1024)
-        if isinstance(queries, np.ndarray | list | tuple) and _is_vector(queries):
+        if is_one_vector(queries):
             queries = as_row("search(queries)", queries)
         prepared = prepared_queries("search(queries)", self._tag, queries, self.dim)
         snapshot = self.snapshot()
@@ -322,10 +324,10 @@ class FlatIndex:
         check_sections(files, source)
         try:
             meta = json.loads(arrays["meta"].tobytes())
-            if meta.pop("class") != cls.__name__:
+            if not isinstance(meta, dict) or meta.pop("class") != cls.__name__:
                 raise InvalidInput("load(path)", f"a {cls.__name__}", "another index")
             return cls._restored(meta, arrays)
-        except (KeyError, TypeError, ValueError) as exc:
+        except UNREADABLE as exc:
             raise CorruptData(source, 0, f"the index cannot be restored: {exc}") from exc
 
     def _sections(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -371,10 +373,6 @@ class FlatIndex:
     def _refuse_if_owned(self, call: str) -> None:
         if self._owner is not None:
             raise InvalidInput(call, f"the call on the store {self._owner}", "the store's index")
-
-
-def _is_vector(queries: Any) -> bool:
-    return len(queries) > 0 and np.isscalar(queries[0])
 
 
 def _json_section(meta: dict[str, Any]) -> NDArray[np.uint8]:

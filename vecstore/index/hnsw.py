@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vecstore.config import HnswConfig, whole_number
 from vecstore.errors import InvalidInput
-from vecstore.index.absorb import GraphConfig, absorb, copy_graph, due_batches, rest_batches
+from vecstore.index.absorb import GraphConfig, Undo, absorb, copy_graph, due_batches, rest_batches
 from vecstore.index.flat import FlatIndex
 from vecstore.index.progress import progress_of
 from vecstore.index.search import ScratchPool, Snapshot
@@ -162,6 +162,7 @@ class HNSWIndex(FlatIndex):
         *,
         in_place: bool,
         publish: Callable[[HnswGraph], bool],
+        undo: Undo | None = None,
     ) -> None:
         """
         Grow the graph by batches and hand each grown graph to `publish`.
@@ -175,10 +176,12 @@ class HNSWIndex(FlatIndex):
             only the last graph that `publish` got may be kept.
         publish : callable
             Takes a graph; False ends the run.
+        undo : Undo, optional
+            For who grows in place: it can bring back the links before the last batch.
         """
         graph = self.graph if in_place else copy_graph(self.graph)
         space = Space(self._tag, self.storage.array)
-        absorb(space, graph, batches, self.config, self.threads, publish)
+        absorb(space, graph, batches, self.config, self.threads, publish, undo or Undo())
 
     def _grow(self, batches: list[tuple[int, int]], progress: Any) -> None:
         with progress_of(progress) as tell:
@@ -190,7 +193,13 @@ class HNSWIndex(FlatIndex):
                 tell(graph.n_indexed - start, total)
                 return True
 
-            self.absorb(batches, in_place=True, publish=_publish)
+            undo = Undo()
+            try:
+                self.absorb(batches, in_place=True, publish=_publish, undo=undo)
+            except BaseException:
+                # Ctrl-C in the middle of a batch: the graph is that before the batch
+                undo.restore(self.graph.n_indexed)
+                raise
 
     def snapshot(self) -> Snapshot:
         """
@@ -249,7 +258,7 @@ class HNSWIndex(FlatIndex):
 
     def _sections(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         meta, arrays = super()._sections()
-        meta |= self.config._asdict() | {"threads": self.threads}
+        meta |= self.config._asdict()
         return meta | {"graph": graph_meta(self.graph)}, arrays | graph_sections(self.graph)
 
     @classmethod

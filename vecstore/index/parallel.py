@@ -9,7 +9,7 @@ split: every range writes what is its own.
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 _pools: dict[int, ThreadPoolExecutor] = {}
 _lock = threading.Lock()
@@ -43,8 +43,14 @@ def run_ranges(
     bounds = [lo + (hi - lo) * i // n_ranges for i in range(n_ranges + 1)]
     pool = _pool(threads)
     waiting = [pool.submit(work, bounds[i], bounds[i + 1]) for i in range(n_ranges)]
-    for future in waiting:
-        future.result()
+    try:
+        for future in waiting:
+            future.result()
+    finally:
+        # also after Ctrl-C nobody may write any more into arrays that the caller gets back
+        for future in waiting:
+            future.cancel()
+        wait(waiting)
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:

@@ -72,7 +72,7 @@ def checked_matrix(call: str, vectors: Any, dim: int | None) -> NDArray[np.float
     if given.ndim != 2:
         raise InvalidInput(call, "numbers of shape [n, dim]", f"an array of shape {given.shape}")
     if dim is not None and given.shape[1] != dim:
-        raise DimensionMismatch(call, f"{dim} components", given.shape[1])
+        raise DimensionMismatch(call, dim, given.shape[1])
     if not 1 <= given.shape[1] <= MAX_DIM:
         raise InvalidInput(call, f"1 to {MAX_DIM} components", given.shape[1])
     with np.errstate(over="ignore"):
@@ -205,3 +205,23 @@ def prepared_queries(call: str, metric: Any, queries: Any, dim: int) -> NDArray[
     rows: NDArray[np.float32] = aligned_zeros((len(matrix), stride_of(dim)), np.float32)
     prepare_rows(call, metric, matrix, rows)
     return rows
+
+
+def is_one_vector(queries: Any) -> bool:
+    """
+    Say whether a query is given as one vector instead of a matrix.
+
+    Parameters
+    ----------
+    queries : array-like
+        What came, unchecked.
+
+    Returns
+    -------
+    bool
+        True for a non-empty sequence of numbers.
+    """
+    try:
+        return np.ndim(queries) == 1 and len(queries) > 0
+    except (ValueError, TypeError):
+        return False  # ragged: the check of the matrix will say so

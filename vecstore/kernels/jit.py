@@ -65,12 +65,12 @@ def cache_directory() -> Path:
         digest.update(part.encode() + b"\0")
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    root = config.CACHE_DIR or os.environ.get("VECSTORE_CACHE_DIR") or _user_cache_root()
-    path = Path(root) / f"kernels-{digest.hexdigest()}"
     try:
+        root = config.CACHE_DIR or os.environ.get("VECSTORE_CACHE_DIR") or _user_cache_root()
+        path = Path(root) / f"kernels-{digest.hexdigest()}"
         path.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()
-    except OSError:
+    except (OSError, RuntimeError):  # not writable, or no home directory at all
         path = Path(tempfile.mkdtemp(prefix="vecstore-kernels-"))
         atexit.register(shutil.rmtree, path, ignore_errors=True)
     return path
@@ -145,8 +145,10 @@ class CompileNotice(event.Listener):
         Parameters
         ----------
         event : numba.core.event.Event
-            Unused.
+            Says which function.
         """
+        if not _is_ours(event):
+            return
         with self._lock:
             self._depth += 1
             if self._depth == 1 and self.enabled:
@@ -163,8 +165,10 @@ class CompileNotice(event.Listener):
         Parameters
         ----------
         event : numba.core.event.Event
-            Unused.
+            Says which function.
         """
+        if not _is_ours(event):
+            return
         with self._lock:
             self._depth -= 1
             if self._depth == 0 and self._timer is not None:
@@ -177,6 +181,11 @@ class CompileNotice(event.Listener):
             self.enabled = False
             sys.stderr.write(NOTICE.format(path=cache_directory()))
             sys.stderr.flush()
+
+
+def _is_ours(event: Any) -> bool:
+    function = getattr(event.data.get("dispatcher"), "py_func", None)
+    return getattr(function, "__module__", "").startswith("vecstore.")
 
 
 notice = CompileNotice()

@@ -7,6 +7,7 @@ it was. Afterwards the files that no manifest names are removed. Not here: what 
 metadata mean (`engine`).
 """
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,12 +99,16 @@ def holds_store(files: Files, root: Path) -> bool:
         return False
     except NotADirectoryError:
         raise NotAStore(root, "it is a file, a store is a directory") from None
+    theirs = any(not is_own(name) for name in names)
+    ours = any(is_own(name) and name not in (LOCK, CURRENT, "snapshots") for name in names)
+    if CURRENT in names and theirs and not ours:
+        raise NotAStore(root, "the directory holds other files")  # LevelDB has a CURRENT too
     if CURRENT in names:
         return True
     begun = {LOCK, "CURRENT.tmp", "manifest-000001.json"}
     if any(is_own(name) and name not in begun for name in names):
         raise CorruptData(root / CURRENT, 0, "the file is missing")
-    if any(not is_own(name) for name in names):
+    if theirs:
         raise NotAStore(root, "the directory holds other files and no CURRENT")
     return False
 
@@ -121,16 +126,16 @@ def write_generation(
     root : Path
         The store.
     manifest : Manifest
-        Complete but for its `files`.
+        Complete but for its `files`; without content, also those.
     content : Content or None
-        None while there are no slots.
+        None where no file is to be written.
 
     Returns
     -------
     Manifest
         As written.
     """
-    entries: dict[str, FileEntry] = {}
+    entries = dict(manifest.files)
     if content is not None:
         name, sums = _write_rows(files, root, manifest.generation, content)
         entries["vectors"] = FileEntry(name, HEADER_BYTES + content.rows.nbytes, 0)
@@ -138,7 +143,7 @@ def write_generation(
             name = file_name(role, manifest.generation)
             length = write_sections(files, root / name, _KINDS[role], arrays)
             entries[role] = FileEntry(name, length, _seal(files, root / name, length))
-    manifest = Manifest(**{**manifest.__dict__, "files": entries})
+    manifest = dataclasses.replace(manifest, files=entries)
     publish(files, root, manifest)
     return manifest
 

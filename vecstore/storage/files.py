@@ -11,6 +11,7 @@ import contextlib
 import errno
 import mmap
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -93,8 +94,18 @@ class Files:
         -------
         int
             Bytes.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none.
+        IsADirectoryError
+            If it is no regular file; reading it might block for ever.
         """
-        return os.stat(path).st_size
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, "not a regular file", str(path))
+        return status.st_size
 
     def read(self, path: Path, most: int, offset: int = 0) -> bytes:
         """

@@ -16,6 +16,9 @@ trailer        u32[]     CRC-32 of each 1 MiB of bytes [0, trailer), then the CR
 Rows file, which only grows: the 40 bytes above with no sections, trailer and length 0, zeros up
 to byte 4096, then rows of float32. The checksums of its blocks stand in a section file.
 
+Magic, header size and the place of the CRC stay the same in every version, so that a newer file
+can be told from a damaged one.
+
 *Parsed* is a `Section`, whose numbers come from the disk; *trusted* is an array that `open` made
 after every number was checked against the size of the file.
 """
@@ -183,17 +186,14 @@ def parse_header(path: Path, head: bytes, kind: Kind) -> tuple[list[Section], in
     if count > _MOST_SECTIONS or end > len(head):
         raise CorruptData(path, 16, f"a table of {count} sections does not fit")
     zeroed = head[:_CRC_AT] + b"\0\0\0\0" + head[_CRC_AT + 4 : end]
-    if version <= VERSION and zlib.crc32(zeroed) != crc:
+    if zlib.crc32(zeroed) != crc:
         raise CorruptData(path, _CRC_AT, "the header does not match its checksum")
     if version != VERSION:
         raise UnsupportedFormat(path, version, VERSION)
     if found_kind != kind:
         raise CorruptData(path, 12, f"the file is of kind {found_kind}, not {kind.name.lower()}")
     entries = _ENTRY.iter_unpack(head[_HEADER.size : end])
-    sections = [
-        Section(n.rstrip(b"\0").decode("ascii"), d.rstrip(b"\0").decode("ascii"), *numbers)
-        for n, d, *numbers in entries
-    ]
+    sections = [Section(_text(name), _text(dtype), *rest) for name, dtype, *rest in entries]
     return sections, trailer, length
 
 
@@ -274,7 +274,7 @@ def open_sections(files: Files, path: Path, kind: Kind) -> dict[str, NDArray[Any
     UnsupportedFormat
         If the version is newer.
     """
-    size = _size(files, path)
+    size = existing_size(files, path)
     head = files.read(path, _HEADER.size + _MOST_SECTIONS * _ENTRY.size)
     sections, trailer, length = parse_header(path, head, kind)
     if length != size:
@@ -283,7 +283,7 @@ def open_sections(files: Files, path: Path, kind: Kind) -> dict[str, NDArray[Any
         raise CorruptData(path, 24, "the trailer has an impossible place")
     for s in sections:
         fits = s.dtype in _DTYPES and s.offset % _ALIGN == 0
-        if not fits or s.offset + s.size_bytes > trailer:
+        if not fits or s.columns > trailer or s.offset + s.size_bytes > trailer:
             raise CorruptData(path, _HEADER.size, f"section {s.name!r} does not fit in the file")
     raw = files.map(path, length)
     return {
@@ -378,18 +378,45 @@ def check_rows_header(files: Files, path: Path, length: int) -> None:
     UnsupportedFormat
         If the version is newer.
     """
-    size = _size(files, path)
+    size = existing_size(files, path)
     parse_header(path, files.read(path, HEADER_BYTES), Kind.ROWS)
     if size < length:
         raise CorruptData(path, size, f"{size} bytes long instead of {length}")
+
+
+def _text(field: bytes) -> str:
+    # what is not ASCII can name no section and no type, and is refused as such
+    return field.rstrip(b"\0").decode("ascii", "replace")
 
 
 def _aligned(offset: int) -> int:
     return -(-offset // _ALIGN) * _ALIGN
 
 
-def _size(files: Files, path: Path) -> int:
+def existing_size(files: Files, path: Path) -> int:
+    """
+    Measure a file that must be there.
+
+    Parameters
+    ----------
+    files : Files
+        The file system.
+    path : Path
+        The file.
+
+    Returns
+    -------
+    int
+        Bytes.
+
+    Raises
+    ------
+    CorruptData
+        If it is missing or no regular file.
+    """
     try:
         return files.size(path)
     except FileNotFoundError:
         raise CorruptData(path, 0, "the file is missing") from None
+    except IsADirectoryError:
+        raise CorruptData(path, 0, "it is not a regular file") from None

@@ -15,8 +15,12 @@ from typing import Any
 
 from vecstore.errors import CorruptData, InvalidInput, UnsupportedFormat
 from vecstore.storage.files import Files
+from vecstore.storage.layout import existing_size
 
 FORMAT = 1
+# what reading plain data of an unknown shape may raise
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError)
+ROLES = {"vectors", "hnsw_index", "metadata", "ids", "checksums"}
 CURRENT = "CURRENT"
 LOCK = "LOCK"
 MAX_MANIFEST_BYTES = 1 << 20
@@ -25,7 +29,7 @@ _OWN = re.compile(
     r"LOCK|CURRENT|CURRENT\.tmp|snapshots|manifest-[0-9]{6,}\.json|wal-[0-9]{6,}\.log|"
     + _NAME.pattern
 )
-_CURRENT_LINE = re.compile(rb"(manifest-[0-9]{6,}\.json) ([0-9a-f]{8})\n")
+_CURRENT_LINE = re.compile(rb"(manifest-([0-9]{6,18})\.json) ([0-9a-f]{8})\n")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,37 +196,51 @@ def read_current(files: Files, root: Path) -> Manifest:
         If a newer version wrote it.
     """
     current = root / CURRENT
+    existing_size(files, current)
     line = files.read(current, 4096)
     match = _CURRENT_LINE.fullmatch(line)
     if match is None:
         raise CorruptData(current, 0, "it does not name a manifest")
     path = root / match[1].decode()
-    try:
-        data = files.read(path, MAX_MANIFEST_BYTES)
-    except FileNotFoundError:
-        raise CorruptData(path, 0, "the manifest is missing") from None
-    if zlib.crc32(data) != int(match[2], 16):
+    existing_size(files, path)
+    data = files.read(path, MAX_MANIFEST_BYTES)
+    if zlib.crc32(data) != int(match[3], 16):
         raise CorruptData(path, 0, "the manifest does not match the checksum in CURRENT")
     try:
         fields = json.loads(data[: data.index(b"\n")])
         version = fields.pop("format")
         if version != FORMAT:
             raise UnsupportedFormat(path, int(version), FORMAT)
-        return _checked(fields)
-    except (ValueError, TypeError, KeyError, AttributeError) as exc:
+        return _checked(fields, int(match[2]))
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as exc:
         raise CorruptData(path, 0, f"the manifest cannot be read: {exc}") from exc
 
 
-def _checked(fields: dict[str, Any]) -> Manifest:
-    fields["files"] = {
-        role: FileEntry(str(entry["name"]), int(entry["length"]), int(entry["seal"]))
-        for role, entry in fields["files"].items()
-    }
+def _checked(fields: dict[str, Any], generation: int) -> Manifest:
+    fields["files"] = {role: FileEntry(**entry) for role, entry in fields["files"].items()}
     manifest = Manifest(**fields)
     counts = [manifest.generation, manifest.seqno, manifest.n, manifest.n_live, manifest.n_soft]
-    counts += [entry.length for entry in manifest.files.values()]
-    if any(type(count) is not int or count < 0 for count in counts):
+    counts += [count for entry in manifest.files.values() for count in (entry.length, entry.seal)]
+    counts += [manifest.next_expiry or 0, manifest.dim or 0]
+    if any(type(count) is not int or not 0 <= count < 2**63 for count in counts):
         raise InvalidInput("counts", "whole numbers from 0 on", counts)
+    kinds = [(manifest.metric, str), (manifest.fingerprint, str), (manifest.config, dict)]
+    kinds += [(manifest.graph, dict), *((entry.name, str) for entry in manifest.files.values())]
+    if not all(isinstance(value, kind) for value, kind in kinds):
+        raise InvalidInput("fields", "values of the types they are written with", "others")
+    if any(type(count) is not int for count in manifest.graph.values()):
+        raise InvalidInput("graph", "whole numbers", manifest.graph)
+    if manifest.generation != generation:
+        raise InvalidInput("generation", generation, manifest.generation)
+    if manifest.files and set(manifest.files) != ROLES:
+        raise InvalidInput("files", f"the roles {sorted(ROLES)}", sorted(manifest.files))
     if manifest.n_live + manifest.n_soft > manifest.n:
         raise InvalidInput("n_live + n_soft", f"at most {manifest.n}", manifest.n_live)
     if not all(_NAME.fullmatch(entry.name) for entry in manifest.files.values()):

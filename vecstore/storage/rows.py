@@ -106,19 +106,28 @@ class MappedRows:
         float32 in a row.
     n : int
         Rows in the file.
+
+    Attributes
+    ----------
+    n_on_disk : int
+        Rows that the file held when it was mapped; later ones are in private pages.
     """
 
     def __init__(self, files: Files, path: Path, stride: int, n: int) -> None:
         self.n = n
         self._files = files
-        self._path = path
+        self.path = path
         self._stride = stride
-        self._on_disk = n
+        self.n_on_disk = n
+        # what lies behind the rows is the rest of a checkpoint that never came to be
+        length = HEADER_BYTES + n * stride * 4
+        if files.size(path) > length:
+            files.resize(path, length)
         self.array = self._map(n)
 
     def _map(self, capacity: int) -> NDArray[np.float32]:
         length = HEADER_BYTES + capacity * self._stride * 4
-        raw = self._files.map(self._path, length)
+        raw = self._files.map(self.path, length)
         return raw[HEADER_BYTES:].view(np.float32).reshape(capacity, self._stride)
 
     def reserve(self, n: int) -> None:
@@ -132,10 +141,10 @@ class MappedRows:
         """
         if n > len(self.array):
             capacity = grown(len(self.array), n)
-            self._files.resize(self._path, HEADER_BYTES + capacity * self._stride * 4)
+            self._files.resize(self.path, HEADER_BYTES + capacity * self._stride * 4)
             array = self._map(capacity)
             # what the file holds need not be copied; the hole beyond it reads as zeros
-            array[self._on_disk : self.n] = self.array[self._on_disk : self.n]
+            array[self.n_on_disk : self.n] = self.array[self.n_on_disk : self.n]
             self.array = array
 
 

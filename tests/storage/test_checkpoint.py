@@ -1,0 +1,499 @@
+import contextlib
+import dataclasses
+import itertools
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+import vecstore
+from tests.storage.damage import abandon
+from tests.storage.failing import FailingFiles, until_it_passes
+from vecstore.errors import CorruptData, NotAStore, VecStoreError
+from vecstore.storage.checkpoint import (
+    Content,
+    check_generation,
+    holds_store,
+    open_generation,
+    remove_stale,
+    write_generation,
+)
+from vecstore.storage.files import Files
+from vecstore.storage.manifest import Manifest, read_current
+from vecstore.storage.rows import HEADER_BYTES
+
+EMPTY = Manifest(
+    generation=1,
+    seqno=0,
+    dim=None,
+    metric="euclidean",
+    config={},
+    n=0,
+    n_live=0,
+    n_soft=0,
+    next_expiry=None,
+    graph={},
+    fingerprint="",
+    files={},
+)
+ROLES = ["checksums", "hnsw_index", "ids", "metadata", "vectors"]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    # a crash is played by copying the directory, so the drive has no say
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+def rows_of(n):
+    return np.arange(n * 8, dtype=np.float32).reshape(n, 8)
+
+
+def content(n, rows_file=None, rows_on_disk=0):
+    arrays = {"a": np.arange(n, dtype=np.int32)}
+    sections = {"hnsw_index": arrays, "metadata": arrays, "ids": arrays}
+    return Content(rows_of(n), rows_file, rows_on_disk, sections)
+
+
+def numbered(generation, n):
+    return dataclasses.replace(EMPTY, generation=generation, seqno=n, dim=8, n=n, n_live=n)
+
+
+def state_of(root):
+    """Read the current generation with every check; return (seqno, rows, arrays)."""
+    files = Files()
+    manifest = read_current(files, root)
+    opened = open_generation(files, root, manifest)
+    check_generation(files, root, manifest)
+    if not manifest.files:
+        return 0, b"", {}
+    entry = manifest.files["vectors"]
+    data = (root / entry.name).read_bytes()[HEADER_BYTES : entry.length]
+    return manifest.seqno, data, {role: opened[role]["a"].tolist() for role in ("ids", "metadata")}
+
+
+def state_with(n):
+    numbers = list(range(n))
+    return n, rows_of(n).tobytes(), {"ids": numbers, "metadata": numbers}
+
+
+def names(root):
+    return sorted(path.name for path in root.iterdir())
+
+
+def image(root):
+    """Give the whole directory, byte for byte."""
+    return {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def first(tmp_path):
+    """Give the manifest of a generation 2 with five rows in tmp_path / "store"."""
+    root = tmp_path / "store"
+    root.mkdir()
+    write_generation(Files(), root, EMPTY, None)
+    return write_generation(Files(), root, numbered(2, 5), content(5))
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "store"
+
+
+def test_generation_comes_back_when_written(first, root):
+    assert sorted(first.files) == ROLES
+    assert state_of(root) == state_with(5)
+
+
+def test_generation_comes_back_when_rows_are_appended_to_the_file(first, root):
+    entry = first.files["vectors"]
+
+    second = write_generation(Files(), root, numbered(3, 9), content(9, entry.name, 5))
+
+    assert second.files["vectors"].name == entry.name
+    assert state_of(root) == state_with(9)
+
+
+def test_generation_has_no_files_when_there_are_no_slots(root, tmp_path):
+    root.mkdir()
+
+    write_generation(Files(), root, EMPTY, None)
+
+    assert state_of(root) == (0, b"", {})
+    assert names(root) == ["CURRENT", "manifest-000001.json"]
+
+
+def test_checksums_cover_every_block_when_there_are_many_rows(root):
+    root.mkdir()
+    n = 80_000  # 2.4 MiB
+
+    manifest = write_generation(Files(), root, numbered(1, n), content(n))
+    path = root / manifest.files["vectors"].name
+    data = bytearray(path.read_bytes())
+    data[1 << 20] ^= 1
+    path.write_bytes(data)
+
+    with pytest.raises(CorruptData) as caught:
+        check_generation(Files(), root, manifest)
+    assert (caught.value.path, caught.value.offset) == (path, 1 << 20)
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("continued", [False, True])
+def test_old_generation_is_whole_when_writing_fails_at_any_step(continued, late, first, root):
+    rows_file = first.files["vectors"].name if continued else None
+    before = image(root)
+    outcomes = []
+
+    for files in until_it_passes(late=late):
+        restore(root, before)
+        try:
+            write_generation(files, root, numbered(3, 9), content(9, rows_file, 5 * continued))
+        except OSError:
+            swapped = ("replace", "CURRENT.tmp") in files.done[: files.at + late]
+            assert state_of(root) == (state_with(9) if swapped else state_with(5)), files.done
+            for path, data in before.items():
+                if path.name != "CURRENT":
+                    assert (root / path).read_bytes()[: len(data)] == data, files.done
+        outcomes.append(state_of(root)[0])
+
+    assert outcomes[0] == 5
+    assert outcomes[-1] == 9
+    assert len(outcomes) >= 9
+
+
+def restore(root, before):
+    shutil.rmtree(root)
+    root.mkdir()
+    for path, data in before.items():
+        (root / path).write_bytes(data)
+
+
+def test_stale_files_go_when_the_current_manifest_does_not_name_them(first, root):
+    (root / "notes.txt").write_text("mine")
+    (root / "LOCK").touch()
+    (root / "ids-000099.bin").touch()
+    (root / "CURRENT.tmp").touch()
+
+    remove_stale(Files(), root, first)
+
+    kept = [entry.name for entry in first.files.values()]
+    assert names(root) == sorted(["CURRENT", "LOCK", "notes.txt", first.name, *kept])
+    assert state_of(root) == state_with(5)
+
+
+@pytest.mark.parametrize("call", ["checkpoint", "compact", "close"])
+def test_stale_files_go_only_when_current_is_durable(call, tmp_path, monkeypatch):
+    files = FailingFiles()
+    with opened_through(files, tmp_path / "s", monkeypatch, metric="l2") as store:
+        store.upsert_many(["a", "b"], [[1.0], [2.0]])
+        store.checkpoint()
+        store.delete("a")
+        files.done.clear()
+
+        getattr(store, call)()
+
+    operations = [name for name, _ in files.done]
+    swap = files.done.index(("replace", "CURRENT.tmp"))
+    assert operations[swap + 1] == "sync_directory"
+    assert "remove" in operations
+    assert "remove" not in operations[: swap + 2]
+
+
+@pytest.mark.parametrize("dim", [None, 1])
+@pytest.mark.parametrize("ids", [[], ["a", "b"]])
+def test_close_writes_nothing_when_nothing_was_changed(dim, ids, tmp_path, monkeypatch):
+    root, files = tmp_path / "s", FailingFiles()
+    with vecstore.open(root, metric="l2", dim=dim) as store:
+        store.upsert_many(ids, [[1.0]] * len(ids))
+    before = image(root)
+
+    opened_through(files, root, monkeypatch).close()
+
+    assert image(root) == before
+    assert {name for name, _ in files.done} <= {"make_directory", "map"}
+
+
+def stored(root):
+    """Open a copy of a store with every check, as after a crash; return its records."""
+    twin = root.parent / "twin"
+    shutil.rmtree(twin, ignore_errors=True)
+    shutil.copytree(root, twin)
+    with vecstore.open(twin, check="full") as store:
+        return {record.id: record.vector.tolist() for record in store.records()}
+
+
+def opened_through(files, root, monkeypatch, **settings):
+    """Open a store whose every call of the system goes through `files`."""
+    with monkeypatch.context() as patch:
+        patch.setattr("vecstore.store.Files", lambda: files)
+        return vecstore.open(root, **settings)
+
+
+def three_steps(store):
+    """Upsert and checkpoint three times, whatever fails; return what was acknowledged."""
+    written = {}
+    for number in range(3):
+        with contextlib.suppress(OSError):
+            store.upsert(f"id{number}", [float(number)])
+            written[f"id{number}"] = [float(number)]
+        with contextlib.suppress(OSError):
+            store.checkpoint()
+    return written
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("dead", [False, True])
+def test_store_can_be_opened_when_the_system_failed_at_any_step(dead, late, tmp_path, monkeypatch):
+    for files in until_it_passes(dead=dead, late=late):
+        root = tmp_path / f"s{files.at}"
+        with vecstore.open(root, metric="l2") as store:
+            store.upsert("first", [9.0])
+        try:
+            store = opened_through(files, root, monkeypatch)
+        except OSError:
+            assert stored(root) == {"first": [9.0]}
+            continue
+
+        written = {"first": [9.0]} | three_steps(store)
+        present = {record.id: record.vector.tolist() for record in store.records()}
+        abandon(store)
+
+        records = stored(root)
+        assert present == written, files.done
+        assert "first" in records, files.done
+        assert records.items() <= written.items(), files.done
+        if not dead and ("replace", "CURRENT.tmp") in files.done[files.at + 1 :]:
+            assert records == written, files.done
+
+
+def test_store_can_be_opened_when_a_checkpoint_was_cut_short_after_one_that_failed(
+    tmp_path, monkeypatch
+):
+    steps = 12
+    for first, second in itertools.product(range(steps), repeat=2):
+        root, files = tmp_path / f"s{first}-{second}", FailingFiles()
+        store = opened_through(files, root, monkeypatch, metric="l2")
+        store.upsert("a", [1.0])
+        files.fail_after(first)
+        with contextlib.suppress(OSError):
+            store.checkpoint()
+        files.at = None
+        store.upsert("b", [2.0])
+        files.fail_after(second, dead=True, late=True)
+        with contextlib.suppress(OSError):
+            store.checkpoint()
+        done = [name for name, _ in files.done]
+        abandon(store)
+
+        records = stored(root)
+
+        assert records in ({}, {"a": [1.0]}, {"a": [1.0], "b": [2.0]}), (first, second, done)
+        assert second < steps - 1 or "sync_directory" in done
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_store_keeps_its_records_when_compact_failed_at_any_step(late, tmp_path, monkeypatch):
+    wanted = {f"id{i}": [float(i)] for i in range(1, 5)} | {"new": [9.0]}
+    for at in range(14):
+        root, files = tmp_path / f"s{at}", FailingFiles()
+        store = opened_through(files, root, monkeypatch, metric="l2")
+        store.upsert_many([f"id{i}" for i in range(5)], [[float(i)] for i in range(5)])
+        store.checkpoint()
+        store.delete("id0")
+        files.fail_after(at, late=late)
+
+        with contextlib.suppress(OSError):
+            store.compact()
+        files.at = None
+        store.upsert("new", [9.0])
+        store.checkpoint()
+        present = {record.id: record.vector.tolist() for record in store.records()}
+        abandon(store)
+
+        assert present == wanted, (at, files.done)
+        assert stored(root) == wanted, (at, files.done)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_store_is_created_anew_when_its_creation_was_cut_short(late, tmp_path, monkeypatch):
+    steps = 0
+    for files in until_it_passes(dead=True, late=late):
+        root = tmp_path / f"s{files.at}"
+        try:
+            abandon(opened_through(files, root, monkeypatch, dim=1))
+        except OSError:
+            steps += 1
+
+        with vecstore.open(root, dim=1) as store:
+            assert len(store) == 0
+
+    assert steps >= 5
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        ["LOCK"],
+        ["LOCK", "CURRENT.tmp"],
+        ["LOCK", "manifest-000001.json"],
+        ["LOCK", "manifest-000001.json", "CURRENT.tmp"],
+    ],
+)
+def test_directory_holds_no_store_yet_when_only_a_begun_creation_is_in_it(left, tmp_path):
+    for name in left:
+        (tmp_path / name).write_bytes(b"half")
+
+    assert not holds_store(Files(), tmp_path)
+    vecstore.open(tmp_path).close()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vectors-000001.bin",
+        "ids-000002.bin",
+        "metadata-000003.bin",
+        "hnsw_index-000001.bin",
+        "checksums-000009.bin",
+        "manifest-000002.json",
+        "wal-000001.log",
+        "snapshots",
+    ],
+)
+@pytest.mark.parametrize("foreign", [False, True])
+def test_open_raises_corrupt_data_when_files_of_a_store_have_no_current(name, foreign, tmp_path):
+    (tmp_path / name).write_bytes(b"x")
+    if foreign:
+        (tmp_path / "notes.txt").write_text("mine")
+    before = image(tmp_path)
+
+    with pytest.raises(CorruptData) as caught:
+        vecstore.open(tmp_path)
+
+    assert (caught.value.path, caught.value.offset) == (tmp_path / "CURRENT", 0)
+    assert image(tmp_path) == before
+
+
+@pytest.mark.parametrize("names_", [["notes.txt"], ["LOCK", "notes.txt"], ["lock"], ["data/x"]])
+def test_directory_is_refused_untouched_when_it_holds_foreign_files(names_, tmp_path):
+    for name in names_:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"mine")
+    before = image(tmp_path)
+
+    with pytest.raises(NotAStore) as caught:
+        vecstore.open(tmp_path)
+
+    assert caught.value.path == tmp_path
+    assert image(tmp_path) == before
+
+
+def test_path_is_refused_untouched_when_it_is_a_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"mine")
+
+    with pytest.raises(NotAStore):
+        vecstore.open(path)
+
+    assert path.read_bytes() == b"mine"
+
+
+def test_path_is_refused_when_it_lies_below_a_file(tmp_path):
+    (tmp_path / "file").write_bytes(b"mine")
+
+    with pytest.raises(NotAStore):
+        vecstore.open(tmp_path / "file" / "store")
+
+
+def test_directory_of_another_database_is_left_alone_when_it_has_a_current_too(tmp_path):
+    # LevelDB and RocksDB name two of their files as stores do
+    (tmp_path / "CURRENT").write_bytes(b"MANIFEST-000004\n")
+    (tmp_path / "LOCK").write_bytes(b"")
+    (tmp_path / "MANIFEST-000004").write_bytes(b"theirs")
+    before = image(tmp_path)
+
+    with pytest.raises(VecStoreError):
+        vecstore.open(tmp_path)
+
+    assert image(tmp_path) == before
+
+
+def test_store_survives_when_a_foreign_file_lies_in_it(tmp_path):
+    root = tmp_path / "s"
+    with vecstore.open(root, metric="l2") as store:
+        store.upsert("a", [1.0])
+    (root / "notes.txt").write_text("mine")
+
+    with vecstore.open(root) as store:
+        store.upsert("b", [2.0])
+        store.delete("a")
+        store.compact()
+
+    assert stored(root) == {"b": [2.0]}
+    assert (root / "notes.txt").read_text() == "mine"
+
+
+def test_store_comes_back_when_it_was_left_with_a_hole_behind_its_rows(tmp_path):
+    root = tmp_path / "s"
+    vectors = np.arange(100, dtype=np.float32).reshape(100, 1)
+    wanted = {f"id{i}": [float(i)] for i in range(100)}
+    with vecstore.open(root, metric="l2") as store:
+        store.upsert_many([f"id{i}" for i in range(50)], vectors[:50])
+    store = vecstore.open(root)
+    store.upsert_many([f"id{i}" for i in range(50, 100)], vectors[50:])
+    store.checkpoint()
+    store.upsert_many([f"more{i}" for i in range(500)], np.ones((500, 1)))
+    abandon(store)
+    (rows,) = root.glob("vectors-*")
+    named = read_current(Files(), root).files["vectors"].length
+
+    assert rows.stat().st_size > named
+    assert stored(root) == wanted
+
+    with vecstore.open(root) as store:
+        store.upsert("last", [7.0])
+    assert stored(root) == wanted | {"last": [7.0]}
+    assert rows.stat().st_size == read_current(Files(), root).files["vectors"].length
+
+
+def test_new_rows_are_as_written_when_junk_lies_behind_the_old_ones(tmp_path):
+    root = tmp_path / "s"
+    with vecstore.open(root, metric="l2") as store:
+        store.upsert("a", [1.0])
+    (rows,) = root.glob("vectors-*")
+    rows.write_bytes(rows.read_bytes() + np.full(5000, 1e6, np.float32).tobytes())
+
+    with vecstore.open(root, check="full") as store:
+        store.upsert("b", [2.0])
+        result = store.query([2.0], k=2)
+
+    assert [hit.id for hit in result] == ["b", "a"]
+    assert [hit.distance for hit in result] == [0.0, 1.0]
+
+
+def test_copy_of_a_store_is_a_store_of_its_own_when_put_elsewhere(tmp_path):
+    with vecstore.open(tmp_path / "s", metric="l2") as store:
+        store.upsert("a", [1.0])
+        store.checkpoint()
+        shutil.copytree(tmp_path / "s", tmp_path / "deep" / "t")
+        with vecstore.open(tmp_path / "deep" / "t", check="full") as twin:
+            twin.upsert("b", [2.0])
+
+    assert stored(tmp_path / "s") == {"a": [1.0]}
+    assert stored(tmp_path / "deep" / "t") == {"a": [1.0], "b": [2.0]}
+
+
+def test_closing_the_store_again_is_fine_when_the_checkpoint_failed_once(tmp_path, monkeypatch):
+    files = FailingFiles()
+    store = opened_through(files, tmp_path / "s", monkeypatch, metric="l2")
+    store.upsert("a", [1.0])
+    files.fail_after(0)
+
+    with pytest.raises(OSError, match="failed"):
+        store.close()
+    store.close()
+
+    assert store.closed
+    assert stored(tmp_path / "s") == {"a": [1.0]}
