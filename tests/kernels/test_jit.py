@@ -3,6 +3,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numba
 import numpy as np
@@ -12,6 +13,9 @@ from numba.core import config
 from tests.kernels.processes import ROOT, python
 from vecstore.kernels import jit
 from vecstore.kernels.distance import inner_product
+
+# an event as Numba sends it when one of our functions is compiled
+OURS = SimpleNamespace(data={"dispatcher": SimpleNamespace(py_func=jit.target_cpu)})
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
 
@@ -239,12 +243,12 @@ def notice():
 def test_notice_speaks_while_the_compile_runs_when_it_is_long(notice, monkeypatch, capsys):
     monkeypatch.setattr(jit, "NOTICE_AFTER_S", 0.0)
 
-    notice.on_start(None)
+    notice.on_start(OURS)
     notice._timer.join()
     during = capsys.readouterr().err
-    notice.on_end(None)
-    notice.on_start(None)
-    notice.on_end(None)
+    notice.on_end(OURS)
+    notice.on_start(OURS)
+    notice.on_end(OURS)
 
     assert during.count("vecstore: compiling") == 1
     assert capsys.readouterr().err == ""
@@ -254,9 +258,9 @@ def test_notice_is_silent_when_compiles_are_short(notice, monkeypatch, capsys):
     monkeypatch.setattr(jit, "NOTICE_AFTER_S", 3600.0)
 
     for _ in range(5):
-        notice.on_start(None)
+        notice.on_start(OURS)
         timer = notice._timer
-        notice.on_end(None)
+        notice.on_end(OURS)
         timer.join()
 
     assert capsys.readouterr().err == ""
@@ -266,21 +270,21 @@ def test_notice_is_silent_when_compiles_are_short(notice, monkeypatch, capsys):
 def test_notice_counts_the_outermost_compile_when_compiles_nest(notice, monkeypatch):
     monkeypatch.setattr(jit, "NOTICE_AFTER_S", 3600.0)
 
-    notice.on_start(None)
+    notice.on_start(OURS)
     timer = notice._timer
-    notice.on_start(None)
-    notice.on_end(None)
+    notice.on_start(OURS)
+    notice.on_end(OURS)
 
     assert notice._timer is timer
-    notice.on_end(None)
+    notice.on_end(OURS)
 
 
 def test_notice_is_silent_when_disabled(notice, monkeypatch, capsys):
     monkeypatch.setattr(jit, "NOTICE_AFTER_S", 0.0)
     notice.enabled = False
 
-    notice.on_start(None)
-    notice.on_end(None)
+    notice.on_start(OURS)
+    notice.on_end(OURS)
 
     assert capsys.readouterr().err == ""
 

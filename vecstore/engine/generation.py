@@ -188,6 +188,8 @@ def adopt_generation(
         _check(sections, "blob", "|u1", len(sections["blob"]))
     _check(ids, "hashes", "<u8", n_ids)
     _check(ids, "slots", "<i4", n_ids)
+    if (counted := bitset.count(facts["live"])) != manifest.n_live:
+        raise InvalidInput("live", f"{manifest.n_live} live slots", counted)
     rows = manifest.files["vectors"]
     stride = table.index.storage.array.shape[1]
     if rows.length != HEADER_BYTES + n * stride * 4:

@@ -200,8 +200,9 @@ def open_generation(
             check_rows_header(files, path, entry.length)
             continue
         opened[role] = open_sections(files, path, _KINDS[role])
-        if files.size(path) != entry.length or _seal(files, path, entry.length) != entry.seal:
-            raise CorruptData(path, entry.length - 4, "this is not the file the manifest names")
+        size = files.size(path)
+        if size != entry.length or _seal(files, path, size) != entry.seal:
+            raise CorruptData(path, size - 4, "this is not the file the manifest names")
     return opened
 
 

@@ -228,7 +228,7 @@ def _checked(fields: dict[str, Any], generation: int) -> Manifest:
     manifest = Manifest(**fields)
     counts = [manifest.generation, manifest.seqno, manifest.n, manifest.n_live, manifest.n_soft]
     counts += [count for entry in manifest.files.values() for count in (entry.length, entry.seal)]
-    counts += [manifest.next_expiry or 0, manifest.dim or 0]
+    counts += [0 if value is None else value for value in (manifest.next_expiry, manifest.dim)]
     if any(type(count) is not int or not 0 <= count < 2**63 for count in counts):
         raise InvalidInput("counts", "whole numbers from 0 on", counts)
     kinds = [(manifest.metric, str), (manifest.fingerprint, str), (manifest.config, dict)]
