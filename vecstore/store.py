@@ -1066,6 +1066,15 @@ class VecStore:
         """
         Checkpoint and let go of the files; a second call does nothing.
 
+        Raises
+        ------
+        OSError
+            If the checkpoint could not be written; the store stays open, so make room and try
+            again.
+        CorruptData
+            If a damaged file kept the checkpoint from being made; the store is closed, and what
+            was written since the last checkpoint is lost.
+
         Examples
         --------
         >>> import vecstore
@@ -1077,12 +1086,16 @@ class VecStore:
         self._maintenance.stop()
         try:
             self._writer.close()
+        except CorruptData:
+            self._writer.abandon()  # trying again would find the same damage
+            raise
         except BaseException:
             self._maintenance.resume()  # not closed: the caller may make room and try again
             raise
-        with self._writer.lock:
-            if self._lock is not None:
-                self._lock.release()
+        finally:
+            with self._writer.lock:
+                if self.closed and self._lock is not None:
+                    self._lock.release()
 
 
 def _refuse_filter(call: str, filter: object) -> None:

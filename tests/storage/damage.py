@@ -193,6 +193,20 @@ USES = [
 ]
 
 
+def image(root):
+    """Give the whole directory, byte for byte."""
+    return {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def stored(root):
+    """Open a copy of a store with every check, as after a crash; return its records."""
+    twin = root.parent / "twin"
+    shutil.rmtree(twin, ignore_errors=True)
+    shutil.copytree(root, twin)
+    with vecstore.open(twin, check="full") as store:
+        return {record.id: record.vector.tolist() for record in store.records()}
+
+
 def abandon(store):
     """Let go of a store as a crash does."""
     if not store.closed:

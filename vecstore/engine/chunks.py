@@ -167,7 +167,7 @@ def unpacked(path: Path | None, raw: bytes) -> dict[str, Any]:
         If the bytes are no packed dictionary.
     """
     try:
-        # sizes inside are bounded by the length of `raw`, so damage cannot make it allocate
+        # each size inside is bounded by the length of `raw`, so damage cannot make it allocate much
         metadata = msgpack.unpackb(raw)
     except (ValueError, msgpack.UnpackException, UnicodeDecodeError) as exc:
         raise CorruptData(path or Path(), 0, f"metadata cannot be unpacked: {exc}") from exc

@@ -224,7 +224,9 @@ class ReadView:
         row = self.snapshot.space.rows[slot, : self.dim]
         length = self.norms[slot] if len(self.norms) else 1.0
         # in float64; rounding must not push the largest float32 over the edge
-        vector: NDArray[np.float32] = np.clip(row * length, -_LARGEST, _LARGEST).astype(np.float32)
+        vector: NDArray[np.float32]
+        with np.errstate(invalid="ignore"):  # a damaged length may be nan
+            vector = np.clip(row * length, -_LARGEST, _LARGEST).astype(np.float32)
         return vector
 
     def metadata(self, slot: int) -> dict[str, object]:

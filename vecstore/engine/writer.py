@@ -294,6 +294,11 @@ class Writer:
                 graph_bytes=index.graph_bytes if index else 0,
             )
 
+    def abandon(self) -> None:
+        """End all writing without a checkpoint."""
+        with self.lock:
+            self.closed = True
+
     def _cut_hole(self) -> None:
         """Cut what growing left behind the rows, now that nothing will be appended."""
         if self._root is not None and self.manifest is not None and self.manifest.files:

@@ -119,10 +119,6 @@ class MappedRows:
         self.path = path
         self._stride = stride
         self.n_on_disk = n
-        # what lies behind the rows is the rest of a checkpoint that never came to be
-        length = HEADER_BYTES + n * stride * 4
-        if files.size(path) > length:
-            files.resize(path, length)
         self.array = self._map(n)
 
     def _map(self, capacity: int) -> NDArray[np.float32]:
@@ -141,6 +137,10 @@ class MappedRows:
         """
         if n > len(self.array):
             capacity = grown(len(self.array), n)
+            if len(self.array) == self.n_on_disk:
+                # cut off what a checkpoint that never came to be left behind the rows; later
+                # growth must not cut, since it would take the private pages of rows with it
+                self._files.resize(self.path, HEADER_BYTES + self.n_on_disk * self._stride * 4)
             self._files.resize(self.path, HEADER_BYTES + capacity * self._stride * 4)
             array = self._map(capacity)
             # what the file holds need not be copied; the hole beyond it reads as zeros
