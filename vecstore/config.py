@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
 
-from vecstore.errors import InvalidInput, NotAvailable, shown
+from vecstore.errors import InvalidInput, NotAvailable
 
 __all__ = ["METRIC_ALIASES", "HnswConfig", "StoreConfig", "metric_name"]
 
@@ -65,7 +65,7 @@ def metric_name(metric: str) -> str:
     known = METRIC_ALIASES.get(metric.lower()) if isinstance(metric, str) else None
     if known is None:
         names = ", ".join(dict.fromkeys(METRIC_ALIASES.values()))
-        raise InvalidInput("metric", f"one of {names}", shown(metric))
+        raise InvalidInput.of("metric", f"one of {names}", metric)
     return known
 
 
@@ -100,7 +100,7 @@ def whole_number(argument: str, value: object, least: int, most: int) -> int:
         else:
             if least <= number <= most:
                 return number
-    raise InvalidInput(argument, f"an integer from {least} to {most}", shown(value))
+    raise InvalidInput.of(argument, f"an integer from {least} to {most}", value)
 
 
 def _keep_whole(config: Any, name: str, least: int, most: int) -> None:
@@ -215,16 +215,16 @@ class StoreConfig:
 
     def __post_init__(self) -> None:
         if not isinstance(self.hnsw, HnswConfig):
-            raise InvalidInput("hnsw", "an HnswConfig", shown(self.hnsw))
+            raise InvalidInput.of("hnsw", "an HnswConfig", self.hnsw)
         if self.durability in ("full", "interval"):
             raise NotAvailable(
                 f"durability={self.durability!r}",
                 'there is no write-ahead log yet: use "off" and call checkpoint() or close()',
             )
         if self.durability != "off":
-            raise InvalidInput("durability", "full, interval or off", shown(self.durability))
+            raise InvalidInput.of("durability", "full, interval or off", self.durability)
         if self.maintenance not in ("background", "inline"):
-            raise InvalidInput("maintenance", "background or inline", shown(self.maintenance))
+            raise InvalidInput.of("maintenance", "background or inline", self.maintenance)
         _keep_whole(self, "flat_threshold", 1, 2**31 - 1)
         _keep_whole(self, "threads", 1, 1024)
 
@@ -276,7 +276,7 @@ class StoreConfig:
         given = _named(data)
         if "hnsw" in given:
             if not isinstance(given["hnsw"], Mapping):
-                raise InvalidInput("hnsw", "a mapping", shown(given["hnsw"]))
+                raise InvalidInput.of("hnsw", "a mapping", given["hnsw"])
             given["hnsw"] = HnswConfig(**_named(given["hnsw"]))
         return cls(**given)
 
@@ -315,7 +315,7 @@ class StoreConfig:
 def _named(data: Mapping[Any, Any]) -> dict[str, Any]:
     for key in data:
         if not isinstance(key, str):
-            raise InvalidInput("config", "keys of type str", shown(key))
+            raise InvalidInput.of("config", "keys of type str", key)
     return dict(data)
 
 

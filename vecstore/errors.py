@@ -33,20 +33,7 @@ __all__ = [
 ]
 
 
-def shown(value: object) -> str:
-    """
-    Show what came, for a message, whatever it is.
-
-    Parameters
-    ----------
-    value : object
-        Anything a caller may have passed.
-
-    Returns
-    -------
-    str
-        Its repr, cut where it is long.
-    """
+def _shown(value: object) -> str:
     try:
         text = repr(value)
     except Exception:  # a repr of the caller's may do anything, and huge ints refuse to be printed
@@ -55,7 +42,7 @@ def shown(value: object) -> str:
 
 
 def _printable(got: object) -> str:
-    return got if isinstance(got, str) else shown(got)
+    return got if isinstance(got, str) else _shown(got)
 
 
 class VecStoreError(Exception):
@@ -81,6 +68,27 @@ class InvalidInput(VecStoreError, ValueError):
         self.argument = argument
         self.expected = expected
         self.got = got
+
+    @classmethod
+    def of(cls, argument: str, expected: object, value: object) -> "InvalidInput":
+        """
+        Refuse a value that may be anything, showing its repr.
+
+        Parameters
+        ----------
+        argument : str
+            The argument, or the call and the argument.
+        expected : object
+            What would have been accepted.
+        value : object
+            What came.
+
+        Returns
+        -------
+        InvalidInput
+            To be raised; `got` is the repr, cut where it is long.
+        """
+        return InvalidInput(argument, expected, _shown(value))
 
 
 class DimensionMismatch(InvalidInput):

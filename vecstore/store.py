@@ -25,7 +25,7 @@ from vecstore.engine.maintenance import Maintenance
 from vecstore.engine.table import Appended, Table
 from vecstore.engine.view import ReadView
 from vecstore.engine.writer import Writer
-from vecstore.errors import CorruptData, DimensionMismatch, InvalidInput, NotAvailable, shown
+from vecstore.errors import CorruptData, DimensionMismatch, InvalidInput, NotAvailable
 from vecstore.index.hnsw import HNSWIndex
 from vecstore.index.vectors import MAX_SLOTS, as_row
 from vecstore.model import (
@@ -110,15 +110,15 @@ def open(
     ['a']
     """
     if not isinstance(path, str | os.PathLike):
-        raise InvalidInput("open(path)", "a path or ':memory:'", shown(path))
+        raise InvalidInput.of("open(path)", "a path or ':memory:'", path)
     if schema is not None:
         raise NotAvailable("open(schema=…)", "validate records before you upsert them")
     if mode == "r":
         raise NotAvailable('open(mode="r")', 'open with mode="a"')
     if mode != "a":
-        raise InvalidInput("open(mode)", "'a' or 'r'", shown(mode))
+        raise InvalidInput.of("open(mode)", "'a' or 'r'", mode)
     if check not in (None, "full"):
-        raise InvalidInput("open(check)", "None or 'full'", shown(check))
+        raise InvalidInput.of("open(check)", "None or 'full'", check)
     if dim is not None:
         dim = whole_number("open(dim)", dim, 1, 65_536)
     metric = None if metric is None else metric_name(metric)

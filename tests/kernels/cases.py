@@ -22,7 +22,7 @@ def space_of(metric, vectors):
     rows = np.zeros((len(vectors), -(-vectors.shape[1] // STEP) * STEP), np.float32)
     rows[:, : vectors.shape[1]] = vectors
     if metric == "cosine":
-        normalize_rows(np.ascontiguousarray(vectors, np.float32), rows, np.zeros(len(vectors)))
+        normalize_rows(rows, np.zeros(len(vectors)))
     return Space(METRICS[metric], rows)
 
 

@@ -163,7 +163,8 @@ def test_reported_takes_the_root_only_when_the_metric_is_euclidean(metric):
 def _normalized(vectors):
     vectors = np.ascontiguousarray(vectors, np.float32)
     rows, norms = np.zeros((len(vectors), 32), np.float32), np.zeros(len(vectors))
-    normalize_rows(vectors, rows, norms)
+    rows[:, : vectors.shape[1]] = vectors
+    normalize_rows(rows, norms)
     return rows, norms
 
 

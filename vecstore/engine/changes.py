@@ -16,7 +16,7 @@ from vecstore.engine.checks import checked_id, checked_vectors, expiry_after, pa
 from vecstore.engine.chunks import CHUNK, UNSET
 from vecstore.engine.table import Appended, Table
 from vecstore.engine.view import ReadView
-from vecstore.errors import InvalidInput, NotAvailable, NotFound, shown
+from vecstore.errors import InvalidInput, NotAvailable, NotFound
 from vecstore.index.vectors import as_row
 from vecstore.model import BatchReport
 
@@ -140,7 +140,7 @@ class Plan:
         fields = dict(operation)
         name = fields.pop("op", None)
         if not isinstance(name, str) or name not in OPERATIONS:
-            raise InvalidInput(f"{call}.op", f"one of {', '.join(OPERATIONS)}", shown(name))
+            raise InvalidInput.of(f"{call}.op", f"one of {', '.join(OPERATIONS)}", name)
         unknown = sorted(map(str, set(fields) - OPERATIONS[name]))
         if unknown:
             raise InvalidInput(call, f"only {', '.join(sorted(OPERATIONS[name]))}", unknown[0])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vecstore.engine.chunks import UNSET
 from vecstore.engine.view import NEVER
-from vecstore.errors import InvalidInput, shown
+from vecstore.errors import InvalidInput
 from vecstore.index.vectors import checked_matrix, refuse_zeros
 from vecstore.kernels.distance import METRICS
 
@@ -151,7 +151,7 @@ def expiry_after(call: str, ttl_s: object, now: int) -> int:
     except OverflowError:
         seconds = math.inf
     if not (math.isfinite(seconds) and seconds > 0):
-        raise InvalidInput(call, "seconds above 0, or None", shown(ttl_s))
+        raise InvalidInput.of(call, "seconds above 0, or None", ttl_s)
     return min(NEVER - 1, now + max(1, round(min(seconds, 1e15) * 1000)))
 
 

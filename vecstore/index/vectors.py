@@ -110,12 +110,12 @@ def prepare_rows(
     InvalidInput
         For a zero vector under cosine; the row is named and `out_rows` is as it was.
     """
-    if not isinstance(metric, Cosine):
-        out_rows[:, : matrix.shape[1]] = matrix
-        return np.zeros(0)
     refuse_zeros(call, metric, matrix)
+    out_rows[:, : matrix.shape[1]] = matrix
+    if not isinstance(metric, Cosine):
+        return np.zeros(0)
     norms = np.zeros(len(matrix))
-    normalize_rows(matrix, out_rows, norms)
+    normalize_rows(out_rows, norms)
     return norms
 
 

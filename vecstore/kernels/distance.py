@@ -292,16 +292,14 @@ def _reported_of(metric, compared):
 
 
 @njit(nogil=True, cache=True)
-def normalize_rows(vectors, out_rows, out_norms):
+def normalize_rows(rows, out_norms):
     """
     Scale each row to unit length, leaving rows that have it already as they came.
 
     Parameters
     ----------
-    vectors : float32[n, dim]
-        C-order, finite, no zero rows.
-    out_rows : float32[n, stride]
-        Overwritten in its first `dim` columns; the rest stays (and must be zero).
+    rows : float32[n, stride]
+        C-order, finite, zero padded, no zero rows; overwritten.
     out_norms : float64[n]
         Overwritten with the Euclidean lengths; 1 for rows left as they came.
 
@@ -310,14 +308,14 @@ def normalize_rows(vectors, out_rows, out_norms):
     Lengths are summed in float64 from the first component to the last; a length within 2⁻²² of 1
     counts as 1, so that what was normalized elsewhere is not rounded a second time.
     """
-    for i in range(vectors.shape[0]):
+    for i in range(rows.shape[0]):
         square = 0.0
-        for j in range(vectors.shape[1]):
-            x = np.float64(vectors[i, j])
+        for j in range(rows.shape[1]):
+            x = np.float64(rows[i, j])
             square += x * x
         norm = np.sqrt(square)
         if abs(norm - 1.0) <= 2.0**-22:
             norm = 1.0
         out_norms[i] = norm
-        for j in range(vectors.shape[1]):
-            out_rows[i, j] = np.float32(np.float64(vectors[i, j]) / norm)
+        for j in range(rows.shape[1]):
+            rows[i, j] = np.float32(np.float64(rows[i, j]) / norm)

@@ -16,12 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.errors import CorruptData, NotAStore
+from vecstore.storage.checksums import BLOCK_BYTES, BlockChecksums, check_blocks
 from vecstore.storage.files import Buffer, Files
 from vecstore.storage.layout import (
-    BLOCK_BYTES,
-    BlockChecksums,
     Kind,
-    check_blocks,
     check_rows_header,
     check_sections,
     open_sections,

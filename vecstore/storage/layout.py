@@ -34,12 +34,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.errors import CorruptData, UnsupportedFormat
+from vecstore.storage.checksums import BLOCK_BYTES, BlockChecksums, check_blocks
 from vecstore.storage.files import Buffer, Files
 from vecstore.storage.rows import HEADER_BYTES
 
 MAGIC = b"VECSTORE"
 VERSION = 1
-BLOCK_BYTES = 1 << 20
 _HEADER = struct.Struct("<8sIIIIQQ")
 _ENTRY = struct.Struct("<16s8sQQQ")
 _CRC_AT = 20
@@ -85,46 +85,6 @@ class Section(NamedTuple):
     def size_bytes(self) -> int:
         """Bytes the array takes."""
         return self.rows * max(1, self.columns) * np.dtype(self.dtype).itemsize
-
-
-class BlockChecksums:
-    """CRC-32 of each `BLOCK_BYTES` of a stream that comes in pieces of any size."""
-
-    def __init__(self) -> None:
-        self._done: list[int] = []
-        self._crc = 0
-        self._filled = 0
-
-    def update(self, data: Buffer) -> None:
-        """
-        Take the next piece.
-
-        Parameters
-        ----------
-        data : bytes-like
-            The piece.
-        """
-        rest = memoryview(data).cast("B")
-        while len(rest) > 0:
-            part = rest[: BLOCK_BYTES - self._filled]
-            self._crc = zlib.crc32(part, self._crc)
-            self._filled += len(part)
-            rest = rest[len(part) :]
-            if self._filled == BLOCK_BYTES:
-                self._done.append(self._crc)
-                self._crc = self._filled = 0
-
-    def finish(self) -> NDArray[np.uint32]:
-        """
-        Give the checksums so far.
-
-        Returns
-        -------
-        uint32[blocks]
-            The last one may cover a shorter block.
-        """
-        last = [self._crc] if self._filled else []
-        return np.array(self._done + last, "<u4")
 
 
 def pack_header(kind: Kind, sections: list[Section], trailer: int, length: int) -> bytes:
@@ -316,34 +276,6 @@ def check_sections(files: Files, path: Path) -> None:
     if zlib.crc32(stored) != crc:
         raise CorruptData(path, trailer, "the checksums do not match their checksum")
     check_blocks(files, path, trailer, np.frombuffer(stored, "<u4"))
-
-
-def check_blocks(files: Files, path: Path, length: int, expected: NDArray[np.uint32]) -> None:
-    """
-    Compare the beginning of a file with the checksums of its blocks.
-
-    Parameters
-    ----------
-    files : Files
-        The file system.
-    path : Path
-        The file.
-    length : int
-        Bytes that the checksums cover.
-    expected : uint32[blocks]
-        The checksums.
-
-    Raises
-    ------
-    CorruptData
-        With the offset of the first damaged block.
-    """
-    found = -1
-    for found, block in enumerate(files.blocks(path, length, BLOCK_BYTES)):
-        if found >= len(expected) or zlib.crc32(block) != expected[found]:
-            raise CorruptData(path, found * BLOCK_BYTES, "a block does not match its checksum")
-    if found + 1 != len(expected):
-        raise CorruptData(path, length, f"{found + 1} blocks instead of {len(expected)}")
 
 
 def rows_header() -> bytes:

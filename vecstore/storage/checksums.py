@@ -1,0 +1,84 @@
+"""
+Checksums of long files, block by block: damage is found with its place, growth costs one block.
+
+Not here: where the checksums are kept (`layout` for section files, `checkpoint` for rows).
+"""
+
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.errors import CorruptData
+from vecstore.storage.files import Buffer, Files
+
+BLOCK_BYTES = 1 << 20
+
+
+class BlockChecksums:
+    """CRC-32 of each `BLOCK_BYTES` of a stream that comes in pieces of any size."""
+
+    def __init__(self) -> None:
+        self._done: list[int] = []
+        self._crc = 0
+        self._filled = 0
+
+    def update(self, data: Buffer) -> None:
+        """
+        Take the next piece.
+
+        Parameters
+        ----------
+        data : bytes-like
+            The piece.
+        """
+        rest = memoryview(data).cast("B")
+        while len(rest) > 0:
+            part = rest[: BLOCK_BYTES - self._filled]
+            self._crc = zlib.crc32(part, self._crc)
+            self._filled += len(part)
+            rest = rest[len(part) :]
+            if self._filled == BLOCK_BYTES:
+                self._done.append(self._crc)
+                self._crc = self._filled = 0
+
+    def finish(self) -> NDArray[np.uint32]:
+        """
+        Give the checksums so far.
+
+        Returns
+        -------
+        uint32[blocks]
+            The last one may cover a shorter block.
+        """
+        last = [self._crc] if self._filled else []
+        return np.array(self._done + last, "<u4")
+
+
+def check_blocks(files: Files, path: Path, length: int, expected: NDArray[np.uint32]) -> None:
+    """
+    Compare the beginning of a file with the checksums of its blocks.
+
+    Parameters
+    ----------
+    files : Files
+        The file system.
+    path : Path
+        The file.
+    length : int
+        Bytes that the checksums cover.
+    expected : uint32[blocks]
+        The checksums.
+
+    Raises
+    ------
+    CorruptData
+        With the offset of the first damaged block.
+    """
+    found = -1
+    for found, block in enumerate(files.blocks(path, length, BLOCK_BYTES)):
+        if found >= len(expected) or zlib.crc32(block) != expected[found]:
+            raise CorruptData(path, found * BLOCK_BYTES, "a block does not match its checksum")
+    if found + 1 != len(expected):
+        raise CorruptData(path, length, f"{found + 1} blocks instead of {len(expected)}")
