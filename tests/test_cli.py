@@ -160,3 +160,22 @@ def test_demo_reaches_its_recall_and_repeats_its_fingerprint(tmp_path):
     assert figures["fingerprint"] == "6a1cb232af3b95b46c6566272d5a28cd"
     assert "surgeon" in done.stderr
     assert json.loads(run("info", tmp_path / "kept", "--json").stdout)["n_live"] == 20_000
+
+
+def test_query_changes_no_file_when_batches_are_due(tmp_path):
+    rows = np.random.default_rng(3).normal(size=(1300, 4))
+    with vecstore.open(tmp_path / "store", metric="l2") as store:
+        store._maintenance._mode = "off"
+        store.upsert_many([str(i) for i in range(1300)], rows)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "store").iterdir()}
+    (tmp_path / "q.json").write_text("[0, 0, 0, 0]")
+
+    done = run("query", tmp_path / "store", "--vector", tmp_path / "q.json")
+    shown = run("info", tmp_path / "store")
+
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 10
+    after = {path.name: path.read_bytes() for path in (tmp_path / "store").iterdir()}
+    before.pop("LOCK"), after.pop("LOCK")
+    assert after == before
+    assert "fingerprint none while slots wait" in shown.stdout

@@ -149,3 +149,28 @@ def test_a_call_says_not_available_when_it_belongs_to_a_later_version(filled, ca
     error = refuses(filled, NotAvailable, call)
 
     assert error.what
+
+
+def test_zero_rows_are_refused_when_their_dimension_is_another():
+    with vecstore.open(dim=3) as store:
+        for call in (
+            lambda: store.upsert_many([], np.zeros((0, 5))),
+            lambda: store.query_many(np.zeros((0, 5))),
+        ):
+            with pytest.raises(DimensionMismatch) as caught:
+                call()
+            assert (caught.value.expected, caught.value.got) == (3, 5)
+
+
+def test_answers_are_refused_when_they_would_not_fit_in_memory():
+    with vecstore.open() as store:
+        store.upsert("a", [1.0])
+
+        with pytest.raises(InvalidInput, match="answers in all"):
+            store.query_many([[1.0]] * 2, k=2**31 - 1)
+        assert store.query([1.0], k=2**31 - 1).ids == ["a"]
+
+
+def test_fusion_is_refused_when_there_is_nothing_to_fuse():
+    with vecstore.open() as store, pytest.raises(NotAvailable, match="fusion"):
+        store.query([1.0], fusion="weighted")

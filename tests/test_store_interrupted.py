@@ -51,13 +51,13 @@ def test_a_batch_did_not_happen_when_it_was_interrupted(place, countdown, metric
         {"op": "update_metadata", "id": "r1", "metadata": {"x": 1}},
         {"op": "upsert", "id": "r2", "vector": [4, 3, 2, 1]},
     ]
-    rows = store.index.storage
-    store.index.storage = Interrupted(rows, countdown)
+    rows = store._writer.table.index.storage
+    store._writer.table.index.storage = Interrupted(rows, countdown)
 
     with pytest.raises(CutShort):
         store.batch(operations)
 
-    store.index.storage = rows
+    store._writer.table.index.storage = rows
     assert contents(store) == before
     store.batch(operations)
     store = place.again(store)

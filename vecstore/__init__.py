@@ -18,18 +18,31 @@ from vecstore import errors
 from vecstore.config import HnswConfig, StoreConfig
 
 if TYPE_CHECKING:
-    from vecstore.model import Hit, QueryBatch, QueryResult, Record
+    from vecstore.model import (
+        BatchReport,
+        Hit,
+        QueryBatch,
+        QueryResult,
+        QueryStats,
+        Record,
+        StoreStats,
+        UpsertReport,
+    )
     from vecstore.store import VecStore, open
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BatchReport",
     "Hit",
     "HnswConfig",
     "QueryBatch",
     "QueryResult",
+    "QueryStats",
     "Record",
     "StoreConfig",
+    "StoreStats",
+    "UpsertReport",
     "VecStore",
     "__version__",
     "errors",
@@ -38,10 +51,14 @@ __all__ = [
 
 # Numba takes longer to import than most programs run: it comes with the first use, not with us.
 _LAZY = {
+    "BatchReport": "vecstore.model",
     "Hit": "vecstore.model",
     "QueryBatch": "vecstore.model",
     "QueryResult": "vecstore.model",
+    "QueryStats": "vecstore.model",
     "Record": "vecstore.model",
+    "StoreStats": "vecstore.model",
+    "UpsertReport": "vecstore.model",
     "VecStore": "vecstore.store",
     "open": "vecstore.store",
 }

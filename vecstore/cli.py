@@ -164,7 +164,8 @@ def info(path: Path, as_json: bool) -> None:
     click.echo(f"  {manifest.n_live:,} records of {manifest.dim} components, {manifest.metric}")
     click.echo(f"  {manifest.n_soft:,} soft-deleted, {facts['dead']:,} dead slots")
     click.echo(f"  {manifest.graph.get('n_indexed', 0):,} of {manifest.n:,} slots in the graph")
-    click.echo(f"  fingerprint {manifest.fingerprint or '-'}")
+    unsettled = "none while slots wait for the graph; open the store for a moment"
+    click.echo(f"  fingerprint {manifest.fingerprint or unsettled}")
     for role, entry in manifest.files.items():
         click.echo(f"  {entry.length:>14,} bytes  {entry.name}  ({role})")
 
@@ -183,15 +184,10 @@ def info(path: Path, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def query(path: Path, vector_file: Path, k: int, ef: int | None, as_json: bool) -> None:
     """Find the records of the store at PATH that lie nearest to a vector."""
-    from vecstore.storage.checkpoint import holds_store
-    from vecstore.storage.files import Files
-
     vector = _read_vector(vector_file)
-    if not holds_store(Files(), path):
-        raise NotAStore(path, "there is no CURRENT file")
-    from vecstore.store import open
+    from vecstore.store import open_for_queries
 
-    with open(path) as store:
+    with open_for_queries(path) as store:
         result = store.query(vector, k=k, ef=ef)
     if as_json:
         stats = dataclasses.asdict(result.stats)

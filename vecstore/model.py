@@ -342,7 +342,7 @@ class StoreStats:
     seqno : int
         Write calls so far.
     generation : int
-        Checkpoints so far; 0 in memory.
+        Number of the generation on disk, which grows with every checkpoint; 0 in memory.
     disk_bytes : int
         Size of the files of the current generation.
     vector_bytes, graph_bytes : int

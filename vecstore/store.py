@@ -2,7 +2,7 @@
 The database as users meet it: `open` and `VecStore`.
 
 A façade: every method checks its arguments, takes the newest view or the writer, and hands over.
-What happens then is in `engine`. Methods that read never wait; methods that write take turns.
+What happens then is in `engine`. Queries and reads never wait; writes take turns.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from vecstore.config import StoreConfig, metric_name, whole_number
+from vecstore.config import MAX_DIM, StoreConfig, metric_name, whole_number
 from vecstore.engine.changes import Plan
 from vecstore.engine.checks import checked_id, checked_vectors, packed_metadata
 from vecstore.engine.chunks import UNSET
@@ -25,9 +25,9 @@ from vecstore.engine.maintenance import Maintenance
 from vecstore.engine.table import Appended, Table
 from vecstore.engine.view import ReadView
 from vecstore.engine.writer import Writer
-from vecstore.errors import CorruptData, DimensionMismatch, InvalidInput, NotAvailable
+from vecstore.errors import CorruptData, DimensionMismatch, InvalidInput, NotAStore, NotAvailable
 from vecstore.index.hnsw import HNSWIndex
-from vecstore.index.vectors import MAX_SLOTS, as_row
+from vecstore.index.vectors import MAX_SLOTS, as_row, refuse_flood
 from vecstore.model import (
     BatchReport,
     Hit,
@@ -120,7 +120,7 @@ def open(
     if check not in (None, "full"):
         raise InvalidInput.of("open(check)", "None or 'full'", check)
     if dim is not None:
-        dim = whole_number("open(dim)", dim, 1, 65_536)
+        dim = whole_number("open(dim)", dim, 1, MAX_DIM)
     metric = None if metric is None else metric_name(metric)
     if isinstance(config, Mapping):
         config = StoreConfig.from_dict(config)
@@ -143,6 +143,42 @@ def open(
             table = Table(root, metric or "cosine", dim, wanted)
             manifest = write_generation(files, root, manifest_of(table, 1), None)
         return VecStore(Writer(table, files, root, manifest), lock, clock or _unix_ms)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def open_for_queries(path: str | Path) -> "VecStore":
+    """
+    Open an existing store to ask it something; neither opening nor closing changes its files.
+
+    Parameters
+    ----------
+    path : path-like
+        A store's directory.
+
+    Returns
+    -------
+    VecStore
+        Whose writes, were there any, would be forgotten. It holds the lock.
+
+    Raises
+    ------
+    NotAStore
+        If there is none.
+    StoreLocked
+        If another handle has it open.
+    CorruptData
+        If bytes on disk are not what was written.
+    """
+    files, root = Files(), Path(path)
+    if not holds_store(files, root):
+        raise NotAStore(root, "there is no CURRENT file")
+    lock = _locked(files, root)
+    try:
+        manifest = read_current(files, root)
+        table = _stored_table(files, root, manifest, StoreConfig(), None, None)
+        return VecStore(Writer(table, files, root, manifest), lock, _unix_ms, read_only=True)
     except BaseException:
         lock.release()
         raise
@@ -191,6 +227,8 @@ class VecStore:
         Held until `close`; None in memory.
     clock : callable
         Returns Unix milliseconds.
+    read_only : bool
+        For a command that only asks: nothing is absorbed, and closing writes nothing.
 
     Examples
     --------
@@ -202,13 +240,16 @@ class VecStore:
     >>> store.close()
     """
 
-    def __init__(self, writer: Writer, lock: Lock | None, clock: Clock) -> None:
+    def __init__(
+        self, writer: Writer, lock: Lock | None, clock: Clock, *, read_only: bool = False
+    ) -> None:
         self._writer = writer
         self._lock = lock
         self._clock = clock
         config = writer.table.config
         self._executor = Executor(writer.table.metric, config.hnsw.m)
-        self._maintenance = Maintenance(writer, config.maintenance == "background")
+        self._maintenance = Maintenance(writer, "off" if read_only else config.maintenance)
+        self._read_only = read_only
         self._maintenance.after_write()
 
     # ---- what it is
@@ -235,8 +276,14 @@ class VecStore:
 
     @property
     def index(self) -> HNSWIndex | None:
-        """The live index, for looking; None before the first insert."""
-        return self._writer.table.index
+        """The index as of now, for looking and searching; None before the first insert."""
+        index, snapshot = self._writer.table.index, self._writer.view.snapshot
+        return index._frozen(snapshot) if index is not None and snapshot is not None else None
+
+    @property
+    def schema(self) -> None:
+        """None: this version has no schemas."""
+        return
 
     @property
     def closed(self) -> bool:
@@ -272,10 +319,13 @@ class VecStore:
 
     def __del__(self) -> None:
         if hasattr(self, "_maintenance") and not self.closed:
-            warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=2, source=self)
-            self._maintenance.stop()
-            if self._lock is not None:
-                self._lock.release()
+            try:
+                message = f"{self!r} was never closed"
+                warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
+                self._maintenance.stop()
+            finally:
+                if self._lock is not None:
+                    self._lock.release()
 
     def _view(self) -> ReadView:
         self._writer.refuse_if_closed()
@@ -355,7 +405,8 @@ class VecStore:
         texts : None
             Not available in this version.
         progress : bool or callable
-            Called with (done, total) while the graph takes what became due; True draws a bar.
+            Called with (done, total) while the graph takes what became due, after the records are
+            in; True draws a bar. It must not close the store.
 
         Returns
         -------
@@ -717,6 +768,8 @@ class VecStore:
         for name, value in later.items():
             if value is not None:
                 raise NotAvailable(f"query({name}=…)", "query by vector")
+        if fusion != "rrf":
+            raise NotAvailable("query(fusion=…)", "there is nothing to fuse without text")
         k = whole_number("query(k)", k, 0, MAX_SLOTS)
         row = as_row("query(vector)", vector)
         rows = self._executor.prepared("query(vector)", row, self.dim)
@@ -771,6 +824,7 @@ class VecStore:
         k = whole_number("query_many(k)", k, 0, MAX_SLOTS)
         threads = whole_number("query_many(threads)", threads, 1, 1024)
         rows = self._executor.prepared("query_many(vectors)", vectors, self.dim)
+        refuse_flood("query_many(k)", len(rows), k)
         ef = self._beam("query_many", ef)
         return self._executor.query_many(view, self._clock(), rows, k, ef, threads)
 
@@ -1083,8 +1137,10 @@ class VecStore:
         >>> store.closed
         True
         """
-        self._maintenance.stop()
         try:
+            self._maintenance.stop()
+            if self._read_only:
+                self._writer.abandon()
             self._writer.close()
         except CorruptData:
             self._writer.abandon()  # trying again would find the same damage

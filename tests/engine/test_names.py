@@ -125,3 +125,24 @@ def test_a_damaged_slot_in_the_hash_table_is_passed_over_when_it_lies_outside():
     for slot in (-1, 1, 2**31 - 1):
         sections["slots"] = np.array([slot], np.int32)
         assert Names(Path("ids"), sections).find("one", 1) == -1
+
+
+def test_find_looks_again_when_a_slot_went_to_another_id_meanwhile():
+    names = Names()
+    names.append(0, "a")
+    names.append(1, "b")
+    names.append(2, "a")
+    recent = {"a": names._recent["a"]}  # what a reader saw before the writer took the slot back
+    names.cut(2)
+    names.append(2, "b")
+
+    class Stale(dict):
+        """Gives the outdated answer once, as the race does."""
+
+        def get(self, key, default=None):
+            return recent.pop(key, None) or super().get(key, default)
+
+    names._recent = Stale(names._recent)
+
+    assert names.find("a", 2) == 0
+    assert names.find("b", 3) == 2

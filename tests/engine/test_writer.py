@@ -49,7 +49,7 @@ def filled(root):
     files = FailingFiles()
     writer = begun(root, files)
     put(writer, names(20), grid(20))
-    Maintenance(writer, background=False).after_write()
+    Maintenance(writer, "inline").after_write()
     writer.checkpoint()
     put(writer, ["new", "r3"], grid(2, seed=1))
     return writer, files
@@ -71,7 +71,7 @@ def failures(tmp_path, step, **how):
 
 
 def compact(writer):
-    Maintenance(writer, background=False).compact()
+    Maintenance(writer, "inline").compact()
 
 
 OLD = list(zip(names(20), grid(20).tolist(), strict=True))

@@ -72,7 +72,7 @@ def test_load_leaves_the_file_as_it_is_when_rows_are_added(tmp_path):
     before = (tmp_path / "index").read_bytes()
 
     loaded = FlatIndex.load(tmp_path / "index")
-    loaded.cut(3)
+    loaded._cut(3)
     loaded.add(normal(2, DIM, seed=8))
 
     assert len(loaded) == 5

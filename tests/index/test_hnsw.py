@@ -129,7 +129,7 @@ def _with_room():
     index.optimize()
     index.add(vectors[100:101])
     index.optimize()
-    index.append(vectors[101:])
+    index._append(vectors[101:])
     return index
 
 
@@ -138,8 +138,8 @@ def test_absorb_leaves_the_published_graph_when_it_does_not_work_in_place():
     before, grown = index.graph, []
     copied = [array.copy() for array in before[:4]]
 
-    index.absorb([(101, 110)], in_place=False, publish=lambda graph: not grown.append(graph))
-    other.absorb([(101, 110)], in_place=True, publish=lambda graph: not grown.append(graph))
+    index._absorb([(101, 110)], in_place=False, publish=lambda graph: not grown.append(graph))
+    other._absorb([(101, 110)], in_place=True, publish=lambda graph: not grown.append(graph))
 
     assert len(before.levels) > 110
     assert index.graph is before
@@ -151,14 +151,14 @@ def test_absorb_leaves_the_published_graph_when_it_does_not_work_in_place():
 
 def test_absorb_stops_when_publish_says_so():
     index = HNSWIndex(DIM, **SMALL_GRAPH)
-    index.append(generated(200, DIM))
+    index._append(generated(200, DIM))
     sizes = []
 
     def publish(graph):
         sizes.append(graph.n_indexed)
         return len(sizes) < 3
 
-    index.absorb(index.due(), in_place=True, publish=publish)
+    index._absorb(index._due(), in_place=True, publish=publish)
 
     assert sizes == [1, 2, 4]
 
@@ -366,7 +366,7 @@ def test_add_reports_progress_when_batches_are_absorbed():
 
 def test_direct_changes_are_refused_when_a_store_owns_the_index():
     index = HNSWIndex(DIM, **SMALL_GRAPH)
-    index.owned_by("here")
+    index._owned_by("here")
     before = state(index)
 
     with pytest.raises(InvalidInput, match="add"):

@@ -3,7 +3,7 @@ What a call asks for: checked, in plain data, before anything is changed.
 
 `Plan` takes the operations of one call in order, against the table *and* against the operations
 before it, refuses the whole call at the first that is wrong, and ends as a list of changes that
-`apply` can carry out. A log will store the same changes, and recovery will apply them again.
+`apply` can carry out. Changes are plain data, so that they could be written down.
 """
 
 from collections.abc import Mapping, Sequence

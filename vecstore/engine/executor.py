@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from vecstore.engine.view import ReadView
 from vecstore.index.search import ScratchPool, search_rows
-from vecstore.index.vectors import checked_matrix, prepare_rows, stride_of
+from vecstore.index.vectors import prepared_queries
 from vecstore.kernels.distance import METRICS
 from vecstore.model import Hit, QueryBatch, QueryResult, QueryStats, SearchResult
-from vecstore.storage.rows import aligned_zeros
 
 FIRST_ROUND = 10
 
@@ -57,12 +56,7 @@ class Executor:
         float32[q, stride]
             As kernels take them.
         """
-        matrix = checked_matrix(call, vectors, dim)
-        rows: NDArray[np.float32] = aligned_zeros(
-            (len(matrix), stride_of(matrix.shape[1])), np.float32
-        )
-        prepare_rows(call, self._tag, matrix, rows)
-        return rows
+        return prepared_queries(call, self._tag, vectors, dim)
 
     def search(
         self, view: ReadView, now: int, rows: NDArray[np.float32], k: int, ef: int, threads: int = 1

@@ -14,7 +14,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from vecstore.config import StoreConfig, metric_name, whole_number
+from vecstore.config import MAX_DIM, StoreConfig, metric_name, whole_number
 from vecstore.engine.chunks import UNSET, chunk_sections, mapped_chunks, times
 from vecstore.engine.names import Names
 from vecstore.engine.table import Table
@@ -25,7 +25,8 @@ from vecstore.index.vectors import MAX_SLOTS
 from vecstore.kernels import bitset
 from vecstore.storage.checkpoint import Content, open_generation
 from vecstore.storage.files import Files
-from vecstore.storage.manifest import UNREADABLE, Manifest
+from vecstore.storage.layout import UNREADABLE
+from vecstore.storage.manifest import Manifest
 from vecstore.storage.rows import HEADER_BYTES, MappedRows
 
 Sections = dict[str, NDArray[Any]]
@@ -48,6 +49,8 @@ def manifest_of(table: Table, generation: int) -> Manifest:
         Complete but for its files.
     """
     index = table.index
+    # while batches are due, how many are in the graph is a matter of time, and so is its hash
+    settled = index is not None and not index._due()
     return Manifest(
         generation=generation,
         seqno=table.seqno,
@@ -59,7 +62,7 @@ def manifest_of(table: Table, generation: int) -> Manifest:
         n_soft=table.n_soft,
         next_expiry=None if table.next_expiry == NEVER else table.next_expiry,
         graph=graph_meta(index.graph) if index is not None else {},
-        fingerprint=index.fingerprint() if index is not None else "",
+        fingerprint=index.fingerprint() if index is not None and settled else "",
         files={},
     )
 
@@ -128,7 +131,7 @@ def open_table(files: Files, root: Path, manifest: Manifest, config: StoreConfig
     try:
         metric = metric_name(manifest.metric)
         if manifest.dim is not None:
-            whole_number("dim", manifest.dim, 1, MAX_SLOTS)
+            whole_number("dim", manifest.dim, 1, MAX_DIM)
         whole_number("n", manifest.n, 0, MAX_SLOTS)
         table = Table(root, metric, manifest.dim, config)
     except InvalidInput as exc:

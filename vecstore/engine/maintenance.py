@@ -6,6 +6,7 @@ grows on copies that no reader sees, a few batches at a time, and is then publis
 this happens has no influence on the graph (`index.absorb`).
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,12 +16,14 @@ import numpy as np
 from vecstore.engine.chunks import CHUNK
 from vecstore.engine.table import Appended, Table
 from vecstore.engine.writer import Writer
+from vecstore.errors import InvalidInput
 from vecstore.index.absorb import rest_batches
 from vecstore.index.progress import progress_of
 from vecstore.kernels import bitset
 from vecstore.kernels.graph import HnswGraph
 
 Batches = list[tuple[int, int]]
+_log = logging.getLogger("vecstore")
 
 
 class Maintenance:
@@ -31,32 +34,40 @@ class Maintenance:
     ----------
     writer : Writer
         Whose table is kept.
-    background : bool
-        Whether due batches wait for a thread or are absorbed by the caller.
+    mode : str
+        ``"background"``: due batches wait for a thread; ``"inline"``: the caller absorbs them;
+        ``"off"``: they stay due.
     """
 
-    def __init__(self, writer: Writer, background: bool) -> None:
+    def __init__(self, writer: Writer, mode: str) -> None:
         self._writer = writer
-        self._background = background
+        self._mode = mode
         # one absorber at a time; reentrant, since a progress callback may use the store
         self._absorbing = threading.RLock()
         self._starting = threading.Lock()  # protects _thread
         self._thread: threading.Thread | None = None
         self._stop = False
+        self._absorber: int | None = None  # the thread that holds _absorbing
 
     def after_write(self) -> None:
         """Absorb what is due, here or in the background."""
         index = self._writer.table.index
-        if index is None or not index.due():
+        if self._mode == "off" or index is None or not index._due():
             return
-        if not self._background:
+        if self._mode == "inline":
             self.absorb_due()
             return
         with self._starting:
             if self._thread is None or not self._thread.is_alive():
                 # not a daemon: the interpreter must not end inside a kernel
-                self._thread = threading.Thread(target=self._run, name="vecstore-absorb")
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="vecstore-absorb")
+                try:
+                    thread.start()
+                except RuntimeError as exc:
+                    # the write is done; what is due stays due, for the next write or fingerprint
+                    _log.warning("no thread for absorbing could be started: %s", exc)
+                else:
+                    self._thread = thread
 
     def _run(self) -> None:
         while self._keeps_on():
@@ -64,7 +75,7 @@ class Maintenance:
                 with self._starting:
                     # under the lock after_write takes, so that no due batch is overlooked
                     index = self._writer.table.index
-                    if index is None or not index.due() or not self._keeps_on():
+                    if index is None or not index._due() or not self._keeps_on():
                         self._thread = None
                         return
 
@@ -72,9 +83,19 @@ class Maintenance:
         return not self._stop and threading.main_thread().is_alive()
 
     def stop(self) -> None:
-        """End the background thread and wait for its current batch."""
+        """
+        End the background thread and wait for its current batch.
+
+        Raises
+        ------
+        InvalidInput
+            If this is called from a progress callback, which runs inside of an absorption.
+        """
+        if self._absorber == threading.get_ident():
+            raise InvalidInput("close()", "a call outside of a progress callback", "one inside")
         self._stop = True
-        thread = self._thread
+        with self._starting:
+            thread = self._thread
         if thread is not None:
             thread.join()
 
@@ -91,8 +112,9 @@ class Maintenance:
         progress : bool or callable
             Called with (done, total).
         """
-        index = self._writer.table.index
-        due = index.due() if index is not None else []
+        with self._writer.lock:
+            index = self._writer.table.index
+            due = index._due() if index is not None else []
         if due:
             self._absorb_all(due[0][0], due[-1][1], 0, progress)
 
@@ -131,7 +153,7 @@ class Maintenance:
                 index = table.index
                 if index is None:
                     return False
-                batches = index.due()
+                batches = index._due()
                 end = batches[-1][1] if batches else index.graph.n_indexed
                 batches += rest_batches(end, min(whole_to, len(index)))
             some = _few(batches)
@@ -145,7 +167,11 @@ class Maintenance:
                     tell(graph.n_indexed)
                 return threading.current_thread() is not self._thread or self._keeps_on()
 
-            index.absorb(some, in_place=False, publish=_publish)
+            before, self._absorber = self._absorber, threading.get_ident()
+            try:
+                index._absorb(some, in_place=False, publish=_publish)
+            finally:
+                self._absorber = before
             return self._writer.publish_graph(table, grown[0])
 
     def compact(self) -> int:
@@ -165,7 +191,7 @@ class Maintenance:
                 return 0
             new = survivors(old)
             assert new.index is not None
-            new.index.absorb(new.index.due(), in_place=True, publish=_keep_graph(new))
+            new.index._absorb(new.index._due(), in_place=True, publish=_keep_graph(new))
             self._writer.replace_table(new)
             return removed
 

@@ -183,15 +183,22 @@ class Names:
         int
             The slot, live or not; -1 if there is none.
         """
-        slot = self._recent.get(record_id)
-        if slot is None:
-            return self._find_stored(record_id)
-        while slot >= n and slot >= self._n_stored:
+        while True:
+            slot = self._recent.get(record_id)
+            if slot is None:
+                return self._find_stored(record_id)
             try:
-                slot = self._previous[slot - self._n_stored]
-            except IndexError:  # the writer has just undone the call that made this slot
-                return self.find(record_id, n)
-        return slot
+                while slot >= self._n_stored:
+                    before = self._previous[slot - self._n_stored]
+                    if self._ids[slot - self._n_stored] != record_id:
+                        break  # the slot was taken back and given to another id: look again
+                    if slot < n:
+                        return slot
+                    slot = before
+                else:
+                    return slot
+            except IndexError:
+                pass  # the writer has just undone the call that made this slot: look again
 
     def _find_stored(self, record_id: str) -> int:
         if not len(self._hashes):

@@ -109,7 +109,7 @@ class Table:
             threads=self.config.threads,
             flat_threshold=self.config.flat_threshold,
         )
-        self.index.owned_by(str(self.path or ":memory:"))
+        self.index._owned_by(str(self.path or ":memory:"))
 
     def append(self, records: Appended) -> None:
         """
@@ -124,7 +124,7 @@ class Table:
             self.fix_dim(records.matrix.shape[1])
         assert self.index is not None
         first = self.n
-        self._adopt(first, records, self.index.append(records.matrix))
+        self._adopt(first, records, self.index._append(records.matrix))
 
     def revive(self, slot: int, now: int) -> None:
         """
@@ -167,7 +167,7 @@ class Table:
         """
         assert self.index is not None
         first = self.n
-        self.index.append_copy(rows)
+        self.index._append_copy(rows)
         self._adopt(first, records, np.zeros(0) if norms is None else norms)
 
     def _adopt(self, first: int, records: Appended, norms: NDArray[np.float64]) -> None:
@@ -301,7 +301,7 @@ class Table:
         for name, value in mark.items():
             setattr(self, name, value)
         if self.index is not None:
-            self.index.cut(n)
+            self.index._cut(n)
         self.names.cut(n)
 
     def view(self) -> ReadView:
@@ -321,6 +321,7 @@ class Table:
             norms=self.norms,
             live=self.live.copy(),
             n_live=self.n_live,
+            n_soft=self.n_soft,
             next_expiry=self.next_expiry,
             chunks=tuple(self.chunks),
             names=self.names,

@@ -62,8 +62,8 @@ class ReadView:
         Lengths of the vectors as they came, under cosine.
     live : uint64[words]
         Slots that are current.
-    n_live : int
-        How many.
+    n_live, n_soft : int
+        How many of them, and how many are soft-deleted.
     next_expiry : int
         Earliest expiry of a live slot; `NEVER` for none.
     chunks : tuple of Chunk
@@ -79,6 +79,7 @@ class ReadView:
     norms: NDArray[np.float64]
     live: NDArray[np.uint64]
     n_live: int
+    n_soft: int
     next_expiry: int
     chunks: tuple[Chunk, ...]
     names: Names

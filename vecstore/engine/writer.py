@@ -256,7 +256,8 @@ class Writer:
         str
             32 hex digits.
         """
-        view = self.view
+        with self.lock:  # not between a grown graph and its view
+            view = self.view
         snapshot = view.snapshot or Snapshot(
             Space(METRICS[self.table.metric], np.zeros((0, 0), np.float32)),
             empty_graph(self.table.config.hnsw.m),
@@ -273,26 +274,26 @@ class Writer:
         StoreStats
             As of now.
         """
-        with self.lock:
-            table, manifest = self.table, self.manifest
-            index = table.index.stats() if table.index is not None else None
-            entries = manifest.files.values() if manifest is not None else []
-            n_indexed = index.n_indexed if index else 0
-            return StoreStats(
-                live=table.n_live,
-                soft_deleted=table.n_soft,
-                dead=table.n - table.n_live - table.n_soft,
-                slots=table.n,
-                indexed=n_indexed,
-                tail=table.n - n_indexed,
-                dim=table.dim,
-                metric=table.metric,
-                seqno=table.seqno,
-                generation=manifest.generation if manifest is not None else 0,
-                disk_bytes=sum(entry.length for entry in entries),
-                vector_bytes=index.vector_bytes if index else 0,
-                graph_bytes=index.graph_bytes if index else 0,
-            )
+        view, manifest = self.view, self.manifest
+        entries = manifest.files.values() if manifest is not None else []
+        snapshot = view.snapshot
+        graph = snapshot.graph if snapshot is not None else empty_graph(1)
+        arrays = (graph.levels, graph.links, graph.upper_start, graph.upper)
+        return StoreStats(
+            live=view.n_live,
+            soft_deleted=view.n_soft,
+            dead=view.n - view.n_live - view.n_soft,
+            slots=view.n,
+            indexed=graph.n_indexed,
+            tail=view.n - graph.n_indexed,
+            dim=view.dim or None,
+            metric=self.table.metric,
+            seqno=view.seqno,
+            generation=manifest.generation if manifest is not None else 0,
+            disk_bytes=sum(entry.length for entry in entries),
+            vector_bytes=snapshot.space.rows.nbytes if snapshot is not None else 0,
+            graph_bytes=sum(array.nbytes for array in arrays),
+        )
 
     def abandon(self) -> None:
         """End all writing without a checkpoint."""

@@ -23,6 +23,7 @@ from vecstore.index.vectors import (
     is_one_vector,
     prepare_rows,
     prepared_queries,
+    refuse_flood,
     stride_of,
 )
 from vecstore.kernels import bitset
@@ -30,8 +31,7 @@ from vecstore.kernels.distance import METRICS, Space
 from vecstore.kernels.graph import empty_graph
 from vecstore.model import IndexStats, SearchResult
 from vecstore.storage.files import Files
-from vecstore.storage.layout import Kind, check_sections, open_sections, write_sections
-from vecstore.storage.manifest import UNREADABLE
+from vecstore.storage.layout import UNREADABLE, Kind, check_sections, open_sections, write_sections
 from vecstore.storage.rows import MemoryRows, Rows
 
 __all__ = ["FlatIndex"]
@@ -68,7 +68,7 @@ class FlatIndex:
         self.metric = metric_name(metric)
         self._tag = METRICS[self.metric]
         self.storage: Rows = MemoryRows(stride_of(self.dim))
-        self._scratches = ScratchPool(2)
+        self._scratches = ScratchPool(1)  # what the graph of a subclass walks with
         self._owner: str | None = None
 
     def __len__(self) -> int:
@@ -106,36 +106,19 @@ class FlatIndex:
         2
         """
         self._refuse_if_owned("add")
-        self.append(checked_matrix("add(vectors)", vectors, self.dim))
+        self._append(checked_matrix("add(vectors)", vectors, self.dim))
 
-    def append(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-        """
-        Append checked vectors; nothing else happens.
+    # Underscored methods are the engine's: a store owns its index and changes it in steps.
 
-        Parameters
-        ----------
-        matrix : float32[n, dim]
-            Checked.
-
-        Returns
-        -------
-        float64[n]
-            Their lengths under cosine, else of no rows.
-        """
+    def _append(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Append checked vectors and nothing else; return their lengths under cosine, else []."""
         first, last = self._make_room(len(matrix))
         norms = prepare_rows("add(vectors)", self._tag, matrix, self.storage.array[first:last])
         self.storage.n = last
         return norms
 
-    def append_copy(self, rows: NDArray[np.float32]) -> None:
-        """
-        Append rows that an index of the same kind has prepared.
-
-        Parameters
-        ----------
-        rows : float32[n, stride]
-            Copied bit for bit.
-        """
+    def _append_copy(self, rows: NDArray[np.float32]) -> None:
+        """Append float32[n, stride] that an index of the same kind has prepared, bit for bit."""
         first, last = self._make_room(len(rows))
         self.storage.array[first:last] = rows
         self.storage.n = last
@@ -154,9 +137,9 @@ class FlatIndex:
         Returns
         -------
         Snapshot
-            Not changed by later calls.
+            Its slots are not changed by later calls.
         """
-        return Snapshot(Space(self._tag, self.storage.array), empty_graph(2), self.storage.n)
+        return Snapshot(Space(self._tag, self.storage.array), empty_graph(1), self.storage.n)
 
     def search(
         self, queries: Any, k: int = 10, *, ef: int = 50, admit: Any = None, threads: int = 1
@@ -201,6 +184,7 @@ class FlatIndex:
         if is_one_vector(queries):
             queries = as_row("search(queries)", queries)
         prepared = prepared_queries("search(queries)", self._tag, queries, self.dim)
+        refuse_flood("search(k)", len(prepared), k)
         snapshot = self.snapshot()
         mask, matches = self._mask(admit, snapshot.n)
         return search_rows(
@@ -285,8 +269,11 @@ class FlatIndex:
         files, target = Files(), Path(path)
         meta, arrays = self._sections()
         draft = target.with_name(target.name + ".tmp")
-        write_sections(files, draft, Kind.INDEX, {"meta": _json_section(meta), **arrays})
-        files.replace(draft, target)
+        try:
+            write_sections(files, draft, Kind.INDEX, {"meta": _json_section(meta), **arrays})
+            files.replace(draft, target)
+        finally:
+            files.remove(draft)
         files.sync_directory(target.parent)
 
     @classmethod
@@ -346,28 +333,13 @@ class FlatIndex:
         self.storage.array = rows
         self.storage.n = len(rows)
 
-    def cut(self, n: int) -> None:
-        """
-        Forget the slots from `n` on; none of them may be in a graph.
+    def _cut(self, n: int) -> None:
+        """Forget the slots from `n` on; none of them may be in a graph or a view."""
+        self.storage.array[n : self.storage.n] = 0
+        self.storage.n = min(n, self.storage.n)
 
-        Parameters
-        ----------
-        n : int
-            Slots to keep.
-        """
-        if n < self.storage.n:
-            self.storage.array[n : self.storage.n] = 0
-            self.storage.n = n
-
-    def owned_by(self, owner: str) -> None:
-        """
-        Refuse direct changes from now on: the rows belong to a store.
-
-        Parameters
-        ----------
-        owner : str
-            The store, for errors.
-        """
+    def _owned_by(self, owner: str) -> None:
+        """Refuse direct changes from now on: the rows belong to a store."""
         self._owner = owner
 
     def _refuse_if_owned(self, call: str) -> None:

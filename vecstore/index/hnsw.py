@@ -21,6 +21,7 @@ from vecstore.index.vectors import checked_matrix
 from vecstore.kernels.distance import Space
 from vecstore.kernels.graph import MAX_LAYERS, HnswGraph, empty_graph
 from vecstore.model import IndexStats
+from vecstore.storage.rows import FrozenRows
 
 __all__ = ["HNSWIndex"]
 
@@ -104,6 +105,11 @@ class HNSWIndex(FlatIndex):
         InvalidInput
             If any row is refused; nothing was added.
 
+        Notes
+        -----
+        The vectors are in before the graph grows: should Ctrl-C or `progress` interrupt that, the
+        next `add`, `optimize` or `fingerprint` goes on where it stopped, to the same graph.
+
         Examples
         --------
         >>> index = HNSWIndex(1)
@@ -112,8 +118,8 @@ class HNSWIndex(FlatIndex):
         2
         """
         self._refuse_if_owned("add")
-        self.append(checked_matrix("add(vectors)", vectors, self.dim))
-        self._grow(self.due(), progress)
+        self._append(checked_matrix("add(vectors)", vectors, self.dim))
+        self._grow(self._due(), progress)
 
     def optimize(self, *, progress: Any = False) -> None:
         """
@@ -137,26 +143,14 @@ class HNSWIndex(FlatIndex):
         2
         """
         self._refuse_if_owned("optimize")
+        self._grow(self._due(), progress)
         self._grow(rest_batches(self.graph.n_indexed, len(self)), progress)
 
-    def due(self) -> list[tuple[int, int]]:
-        """
-        List the batches that the graph should take by now.
+    def _due(self) -> list[tuple[int, int]]:
+        """List the batches that the graph should take by now, in order."""
+        return due_batches(self.graph.n_indexed, self.storage.n, self.config.flat_threshold)
 
-        Returns
-        -------
-        list of (first, last)
-            Slots, in order.
-
-        Examples
-        --------
-        >>> HNSWIndex(1).due()
-        []
-        """
-        n, n_indexed = self.storage.n, self.graph.n_indexed
-        return due_batches(n_indexed, n, self.config.flat_threshold)
-
-    def absorb(
+    def _absorb(
         self,
         batches: list[tuple[int, int]],
         *,
@@ -195,7 +189,7 @@ class HNSWIndex(FlatIndex):
 
             undo = Undo()
             try:
-                self.absorb(batches, in_place=True, publish=_publish, undo=undo)
+                self._absorb(batches, in_place=True, publish=_publish, undo=undo)
             except BaseException:
                 # Ctrl-C in the middle of a batch: the graph is that before the batch
                 undo.restore(self.graph.n_indexed)
@@ -214,7 +208,7 @@ class HNSWIndex(FlatIndex):
 
     def fingerprint(self) -> str:
         """
-        Hash vectors, levels, links, entry and `n_indexed`.
+        Hash vectors, levels, links, entry and `n_indexed`, after absorbing what is due.
 
         Returns
         -------
@@ -226,6 +220,8 @@ class HNSWIndex(FlatIndex):
         >>> len(HNSWIndex(2).fingerprint())
         32
         """
+        if self._owner is None:
+            self._grow(self._due(), False)
         return super().fingerprint()
 
     def stats(self) -> IndexStats:
@@ -255,6 +251,20 @@ class HNSWIndex(FlatIndex):
             top_layer=graph.top_layer,
             mean_degree=float((links >= 0).sum() / max(1, len(links))),
         )
+
+    def _frozen(self, snapshot: Snapshot) -> "HNSWIndex":
+        """Show a state of this index as an index that nobody can change."""
+        view = HNSWIndex(
+            self.dim,
+            self.metric,
+            **self.config._asdict(),
+            threads=self.threads,
+        )
+        view.storage = FrozenRows(snapshot.space.rows, snapshot.n)
+        view.graph = snapshot.graph
+        view._scratches = self._scratches
+        view._owner = self._owner
+        return view
 
     def _sections(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         meta, arrays = super()._sections()

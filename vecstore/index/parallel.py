@@ -6,12 +6,14 @@ on concurrent calls, trouble with fork and seconds of compiling. Results never d
 split: every range writes what is its own.
 """
 
+import itertools
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
-_pools: dict[int, ThreadPoolExecutor] = {}
+_pool: tuple[int, ThreadPoolExecutor] | None = None
 _lock = threading.Lock()
 
 RANGES_PER_THREAD = 4
@@ -41,31 +43,42 @@ def run_ranges(
             work(lo, hi)
         return
     bounds = [lo + (hi - lo) * i // n_ranges for i in range(n_ranges + 1)]
-    pool = _pool(threads)
-    waiting = [pool.submit(work, bounds[i], bounds[i + 1]) for i in range(n_ranges)]
+    ranges = deque(itertools.pairwise(bounds))
+
+    def _claim() -> None:
+        while True:
+            try:
+                begin, end = ranges.popleft()  # atomic
+            except IndexError:
+                return
+            work(begin, end)
+
+    pool = _pool_of(threads)
+    waiting = [pool.submit(_claim) for _ in range(min(threads, n_ranges))]
     try:
         for future in waiting:
             future.result()
     finally:
         # also after Ctrl-C nobody may write any more into arrays that the caller gets back
-        for future in waiting:
-            future.cancel()
+        ranges.clear()
         wait(waiting)
 
 
-def _pool(threads: int) -> ThreadPoolExecutor:
+def _pool_of(threads: int) -> ThreadPoolExecutor:
+    """Give the one pool, replaced by a larger one where it has too few threads."""
+    global _pool
     with _lock:
-        if threads not in _pools:
-            _pools[threads] = ThreadPoolExecutor(threads, thread_name_prefix="vecstore")
-        return _pools[threads]
+        if _pool is None or _pool[0] < threads:
+            # the smaller one ends by itself when the last call that uses it lets go of it
+            _pool = (threads, ThreadPoolExecutor(threads, thread_name_prefix="vecstore"))
+        return _pool[1]
 
 
-def _forget_pools() -> None:
-    # a forked child inherits the executors without their threads
-    global _lock
-    _lock = threading.Lock()
-    _pools.clear()
+def _forget_pool() -> None:
+    # a forked child inherits the executor without its threads
+    global _lock, _pool
+    _lock, _pool = threading.Lock(), None
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pools)
+    os.register_at_fork(after_in_child=_forget_pool)

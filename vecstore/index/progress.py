@@ -21,8 +21,11 @@ def progress_of(progress: bool | Progress) -> Iterator[Progress]:
     callable
         Takes (done, total).
     """
-    if progress is False or callable(progress):
-        yield progress or (lambda done, total: None)
+    if not progress:
+        yield lambda done, total: None
+        return
+    if callable(progress):
+        yield progress
         return
     from rich.console import Console
     from rich.progress import Progress as Bar

@@ -17,6 +17,7 @@ from vecstore.kernels.simd import STEP
 from vecstore.storage.rows import aligned_zeros
 
 MAX_SLOTS = 2**31 - 1
+MAX_ANSWERS = 2**28
 
 
 def stride_of(dim: int) -> int:
@@ -65,7 +66,7 @@ def checked_matrix(call: str, vectors: Any, dim: int | None) -> NDArray[np.float
         given = np.asarray(vectors)
     except (ValueError, TypeError):
         raise InvalidInput(call, "numbers of shape [n, dim]", "rows of unequal length") from None
-    if given.size == 0 and given.ndim <= 2 and (given.ndim < 2 or given.shape[0] == 0):
+    if given.size == 0 and (given.ndim == 1 or given.shape == (0, dim or given.shape[-1])):
         return np.zeros((0, dim or 0), np.float32)
     if given.dtype.kind not in "fiub":
         raise InvalidInput(call, "numbers of shape [n, dim]", f"values of type {given.dtype}")
@@ -176,7 +177,7 @@ def as_row(call: str, vector: Any) -> NDArray[Any]:
     return row[None]
 
 
-def prepared_queries(call: str, metric: Any, queries: Any, dim: int) -> NDArray[np.float32]:
+def prepared_queries(call: str, metric: Any, queries: Any, dim: int | None) -> NDArray[np.float32]:
     """
     Check queries and write them as rows.
 
@@ -188,8 +189,8 @@ def prepared_queries(call: str, metric: Any, queries: Any, dim: int) -> NDArray[
         Decides about normalization.
     queries : array-like
         Numbers of shape [q, dim].
-    dim : int
-        Components that must come.
+    dim : int or None
+        Components that must come; None for any number.
 
     Returns
     -------
@@ -202,7 +203,8 @@ def prepared_queries(call: str, metric: Any, queries: Any, dim: int) -> NDArray[
         As `checked_matrix` and `prepare_rows`.
     """
     matrix = checked_matrix(call, queries, dim)
-    rows: NDArray[np.float32] = aligned_zeros((len(matrix), stride_of(dim)), np.float32)
+    shape = (len(matrix), stride_of(matrix.shape[1]))
+    rows: NDArray[np.float32] = aligned_zeros(shape, np.float32)
     prepare_rows(call, metric, matrix, rows)
     return rows
 
@@ -225,3 +227,24 @@ def is_one_vector(queries: Any) -> bool:
         return np.ndim(queries) == 1 and len(queries) > 0
     except (ValueError, TypeError):
         return False  # ragged: the check of the matrix will say so
+
+
+def refuse_flood(call: str, n_queries: int, k: int) -> None:
+    """
+    Refuse answers that would not fit in memory, before they are allocated.
+
+    Parameters
+    ----------
+    call : str
+        Call and argument, for errors.
+    n_queries, k : int
+        Shape of the answer.
+
+    Raises
+    ------
+    InvalidInput
+        If it has more than `MAX_ANSWERS` places.
+    """
+    if n_queries * k > MAX_ANSWERS:
+        expected = f"at most {MAX_ANSWERS} answers in all"
+        raise InvalidInput(call, expected, f"{n_queries} queries x {k}")

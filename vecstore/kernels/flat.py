@@ -36,6 +36,8 @@ def scan(space, first, last, admit, queries, lo, hi, found):
 
     Notes
     -----
+    Invariant: a heap holds the nearest of the rows offered so far, whatever the tiles.
+
     Cost: (last - first) distances a query, fewer under a mask; no allocation.
     """
     metric, rows = space.metric, space.rows
@@ -50,6 +52,7 @@ def scan(space, first, last, admit, queries, lo, hi, found):
                     continue
                 scored += 1
                 key = order_key(distance(metric, rows, slot, queries, q), slot)
+                # the same test stands in `collect`: here it spares most rows the call
                 if size < len(heap) or (size > 0 and key < heap[0]):
                     size = collect(heap, size, key)
             found.sizes[q] = size

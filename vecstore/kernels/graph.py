@@ -7,8 +7,8 @@ The layered graph of HNSW as flat arrays, and the level of each slot.
     neighbourhood(e) at layer c ≥ 1  `upper[upper_start[slot] + c - 1]`
     ep, L        `entry`, `top_layer`
 
-Rows end in -1 padding. Invariants (`inspection` will check them; kernels do not rely on them, so
-that a damaged file cannot make one read out of bounds): links point below `n_indexed`, never to
+Rows end in -1 padding. Invariants (on which kernels do not rely, so that a damaged file cannot
+make one read out of bounds): links point below `n_indexed`, never to
 themselves, never twice to one slot; a link in layer c joins slots whose levels reach c.
 """
 

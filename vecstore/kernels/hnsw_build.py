@@ -91,6 +91,10 @@ def peer_distances(space, batch, lo, hi):
 
     Notes
     -----
+    Invariant: `peers` is symmetric, since distances are, to the bit.
+
+    Deviations from the paper: absent there, where slots are inserted one by one.
+
     Cost: batch² / 2 distances over all ranges.
     """
     metric, rows, first, last = space.metric, space.rows, batch.first, batch.last
@@ -129,6 +133,8 @@ def select_neighbors(space, candidates, n_candidates, out_kept):
 
     Notes
     -----
+    Invariant: every kept candidate is at least as near to the base as to each one kept before it.
+
     Deviations from the paper: a candidate exactly as far from a kept one as from the base is kept
     (as hnswlib does), else equal vectors would end with one link each; no extension of the
     candidates, no refill with discarded ones.
@@ -194,8 +200,13 @@ def find_neighbors(space, graph, batch, lo, hi, scratch):
 
     Notes
     -----
+    Invariant: what a slot's rows of edges become depends on the graph before the batch and on the
+    rows of the batch alone, so slots can be treated in any order.
+
     Deviations from the paper: the graph is that before the batch, and the slots of the batch
     compete by exact distance instead of being found by the walk.
+
+    Cost: a search with ef = efConstruction a slot, and ef × M distances to select.
 
     References
     ----------
@@ -249,6 +260,12 @@ def merge_links(space, links, reverse, n, lo, hi, scratch):
     row with overflow is chosen anew by `select_neighbors` from all of them.
 
     Deviations from the paper: the newcomers of a batch arrive together, so a row is pruned once.
+
+    Cost: nothing but memory for a row with room; else (width + newcomers) × width distances.
+
+    References
+    ----------
+    .. [1] Malkov & Yashunin, TPAMI 2020, arXiv:1603.09320, Algorithm 1.
     """
     width, keys = links.shape[1], reverse.keys
     candidates, kept = scratch.candidates, scratch.pool[: links.shape[1]]

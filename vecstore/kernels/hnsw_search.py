@@ -211,6 +211,10 @@ def search_layer_admitted(space, graph, admit, queries, q, scratch):
     returned, so a strict mask widens the walk and not only thins the result.
 
     Cost: O(n_dist × (dim + log n + ef)), no allocation.
+
+    References
+    ----------
+    .. [1] Malkov & Yashunin, TPAMI 2020, arXiv:1603.09320, Algorithm 2.
     """
     metric, rows = space.metric, space.rows
     visited, fresh, frontier = scratch.visited, scratch.fresh, scratch.frontier
@@ -262,6 +266,18 @@ def descend(space, graph, queries, q, last_layer, scratch):
     -------
     n_dist, n_hops : int, int
         Distances computed; slots expanded.
+
+    Notes
+    -----
+    Invariant: between two layers ``pool[0]`` is the nearest slot seen in any of them.
+
+    Deviations from the paper: none; a layer is walked by `search_layer` with a beam of one.
+
+    Cost: O(log n) layers of some M distances each, no allocation.
+
+    References
+    ----------
+    .. [1] Malkov & Yashunin, TPAMI 2020, arXiv:1603.09320, Algorithm 5.
     """
     pool = scratch.pool
     entry = graph.entry
@@ -298,7 +314,16 @@ def search_graph(space, graph, admit, queries, lo, hi, scratch, found):
 
     Notes
     -----
+    Invariant: a query's heap depends on the rows, the graph, the mask and ef alone, not on which
+    queries share the call.
+
     Deviations from the paper: the mask.
+
+    Cost: O(n_dist × (dim + ef)) a query, no allocation.
+
+    References
+    ----------
+    .. [1] Malkov & Yashunin, TPAMI 2020, arXiv:1603.09320, Algorithm 5.
     """
     ef, k = len(scratch.pool), found.heaps.shape[1]
     for q in range(lo, hi):

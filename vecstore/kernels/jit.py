@@ -61,7 +61,9 @@ def cache_directory() -> Path:
         An existing, writable directory.
     """
     digest = hashlib.blake2b(digest_size=8)
-    for part in (numba.__version__, llvmlite.__version__, target_cpu(), sys.version):
+    parts = [numba.__version__, llvmlite.__version__, target_cpu(), sys.version]
+    parts += [str(option) for option in (config.OPT, config.BOUNDSCHECK, config.DEBUGINFO_DEFAULT)]
+    for part in parts:
         digest.update(part.encode() + b"\0")
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
@@ -77,8 +79,6 @@ def cache_directory() -> Path:
 
 
 def _user_cache_root() -> Path:
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "vecstore"
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "vecstore"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vecstore"

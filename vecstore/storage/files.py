@@ -4,14 +4,16 @@ The only door to the operating system: every open, write, sync, map and lock goe
 One seam, so that tests can put a crashing or a failing twin in its place. Writes loop until every
 byte is taken; a new file is durable once it *and* its directory are synced.
 
-Not here: what the bytes mean (`layout`), which files there are (`manifest`).
+Linux and macOS. Not here: what the bytes mean (`layout`), which files there are (`manifest`).
 """
 
 import contextlib
 import errno
+import fcntl
 import mmap
 import os
 import stat
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -20,15 +22,9 @@ from numpy.typing import NDArray
 
 from vecstore.errors import StoreLocked
 
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows
-    fcntl = None  # type: ignore[assignment]
-
 Buffer = bytes | bytearray | memoryview
 
 READ_BYTES = 1 << 20
-_F_FULLFSYNC = 51  # macOS: fsync alone leaves the bytes in the drive's cache
 
 
 class Lock:
@@ -169,7 +165,7 @@ class Files:
         chunks : iterable of bytes-like
             The content.
         """
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | _CLOEXEC, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         try:
             _write_all(descriptor, 0, chunks)
             _sync(descriptor)
@@ -189,7 +185,7 @@ class Files:
         chunks : iterable of bytes-like
             The content.
         """
-        descriptor = os.open(path, os.O_RDWR | _CLOEXEC)
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             _write_all(descriptor, offset, chunks)
             _sync(descriptor)
@@ -263,9 +259,7 @@ class Files:
         path : Path
             The directory.
         """
-        if os.name == "nt":  # pragma: no cover - directories cannot be opened there
-            return
-        descriptor = os.open(path, os.O_RDONLY | _CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             _sync(descriptor)
         finally:
@@ -290,9 +284,9 @@ class Files:
         StoreLocked
             If another handle holds it.
         """
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _CLOEXEC, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            _lock_descriptor(descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
             holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
             os.close(descriptor)
@@ -302,9 +296,6 @@ class Files:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()}\n".encode(), 0)
         return Lock(descriptor)
-
-
-_CLOEXEC = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 def _write_all(descriptor: int, offset: int, chunks: Iterable[Buffer]) -> None:
@@ -317,16 +308,7 @@ def _write_all(descriptor: int, offset: int, chunks: Iterable[Buffer]) -> None:
 
 
 def _sync(descriptor: int) -> None:
-    if fcntl is not None and hasattr(fcntl, "F_FULLFSYNC"):  # pragma: no cover - macOS
-        fcntl.fcntl(descriptor, _F_FULLFSYNC)
+    if sys.platform == "darwin":  # pragma: no cover
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)  # fsync alone leaves bytes in the drive's cache
     else:
         os.fsync(descriptor)
-
-
-def _lock_descriptor(descriptor: int) -> None:
-    if fcntl is not None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    else:  # pragma: no cover - Windows
-        import msvcrt
-
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]

@@ -42,6 +42,8 @@ MAGIC = b"VECSTORE"
 VERSION = 1
 _HEADER = struct.Struct("<8sIIIIQQ")
 _ENTRY = struct.Struct("<16s8sQQQ")
+# what reading plain data of an unknown shape may raise
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError)
 _CRC_AT = 20
 _ALIGN = 64
 _MOST_SECTIONS = 32

@@ -15,11 +15,9 @@ from typing import Any
 
 from vecstore.errors import CorruptData, InvalidInput, UnsupportedFormat
 from vecstore.storage.files import Files
-from vecstore.storage.layout import existing_size
+from vecstore.storage.layout import UNREADABLE, existing_size
 
 FORMAT = 1
-# what reading plain data of an unknown shape may raise
-UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError)
 ROLES = {"vectors", "hnsw_index", "metadata", "ids", "checksums"}
 CURRENT = "CURRENT"
 LOCK = "LOCK"
@@ -76,7 +74,7 @@ class Manifest:
     graph : dict
         `index.hnsw.graph_meta`.
     fingerprint : str
-        Of the index as it was written.
+        Of the index; empty while batches were due, since it would depend on the moment.
     files : dict
         Roles (`vectors`, `hnsw_index`, `metadata`, `ids`, `checksums`) to entries; empty while
         there are no slots.
@@ -212,14 +210,7 @@ def read_current(files: Files, root: Path) -> Manifest:
         if version != FORMAT:
             raise UnsupportedFormat(path, int(version), FORMAT)
         return _checked(fields, int(match[2]))
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-    ) as exc:
+    except UNREADABLE as exc:
         raise CorruptData(path, 0, f"the manifest cannot be read: {exc}") from exc
 
 

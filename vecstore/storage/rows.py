@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vecstore.errors import InvalidInput
 from vecstore.storage.files import Files
 
 CACHE_LINE = 64
@@ -148,4 +149,37 @@ class MappedRows:
             self.array = array
 
 
-Rows = MemoryRows | MappedRows
+class FrozenRows:
+    """
+    Rows of somebody else, for looking.
+
+    Parameters
+    ----------
+    array : float32[capacity, stride]
+        Not changed below `n`.
+    n : int
+        Rows in use.
+    """
+
+    def __init__(self, array: NDArray[np.float32], n: int) -> None:
+        self.array = array
+        self.n = n
+
+    def reserve(self, n: int) -> None:
+        """
+        Refuse to grow.
+
+        Parameters
+        ----------
+        n : int
+            Rows wanted in total.
+
+        Raises
+        ------
+        InvalidInput
+            Always.
+        """
+        raise InvalidInput("rows", "to be looked at only", f"a change to {n} rows")
+
+
+Rows = MemoryRows | MappedRows | FrozenRows
