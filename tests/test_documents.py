@@ -48,3 +48,21 @@ def test_commands_in_the_readme_exist():
             [sys.executable, "-m", "vecstore", command, "--help"], capture_output=True, check=False
         )
         assert done.returncode == 0, command
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_no_number_is_left_to_be_filled_in(document):
+    text = re.sub(r"`[^`]*`", "", document.read_text(encoding="utf-8"))
+
+    assert not re.findall(r"\b[A-Z]+_[A-Z]+\b|\bTODO\b|\bQPS s\b", text)
+
+
+def test_the_readme_quotes_the_benchmarks_page():
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    table = (ROOT / "README.md").read_text(encoding="utf-8").split("## What it measures")[1]
+
+    numbers = re.findall(r"[0-9]+[.,][0-9]+", table.split("## ")[0])
+
+    assert len(numbers) >= 8
+    for number in numbers:
+        assert number in page or number in ("20,000", "1,000"), number
