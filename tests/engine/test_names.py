@@ -45,8 +45,8 @@ def test_cut_leaves_no_trace_when_others_are_appended_later(history, kept, more)
     names.cut(kept)
 
     expected = history[:kept] + more
-    befores = [names.append(slot, more[slot - kept]) for slot in range(kept, len(expected))]
-    assert befores == [
+    earlier = [names.append(slot, more[slot - kept]) for slot in range(kept, len(expected))]
+    assert earlier == [
         newest(expected[:slot], expected[slot]) for slot in range(kept, len(expected))
     ]
     for record_id in ("a", "b", "c", "ä"):
