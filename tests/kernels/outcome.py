@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 from vecstore.index import HNSWIndex
-from vecstore.kernels.distance import inner_product
+from vecstore.kernels.distance import METRICS, distance
 from vecstore.kernels.graph import hash_counter
 
 N, DIM, N_QUERIES = 120, 20, 12
@@ -47,7 +47,7 @@ def fused():
     rows = np.zeros((2, 64), np.float32)
     rows[0, [0, 32]] = 1 + 2.0**-23, 2.0**-12 * (1 + 2.0**-18)
     rows[1, [0, 32]] = 1, 2.0**-12 * (1 - 2.0**-18)
-    return inner_product(rows, 0, rows, 1)
+    return -distance(METRICS["dot"], rows, 0, rows, 1)
 
 
 if __name__ == "__main__":

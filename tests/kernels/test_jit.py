@@ -12,7 +12,7 @@ from numba.core import config
 
 from tests.kernels.processes import ROOT, python
 from vecstore.kernels import jit
-from vecstore.kernels.distance import inner_product
+from vecstore.kernels.distance import normalize_rows
 
 # an event as Numba sends it when one of our functions is compiled
 OURS = SimpleNamespace(data={"dispatcher": SimpleNamespace(py_func=jit.target_cpu)})
@@ -34,7 +34,7 @@ ORIGINAL = """
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _manhattan"""
+def _cosine"""
 EDITED = ORIGINAL.replace("return", "return np.float32(4) *")
 
 
@@ -182,7 +182,7 @@ def test_foreign_functions_keep_their_cache_when_kernels_are_imported(tmp_path, 
     import foreign_cached
 
     theirs = Path(foreign_cached.double._cache.cache_path)
-    ours = Path(inner_product._cache.cache_path)
+    ours = Path(normalize_rows._cache.cache_path)
 
     assert os.environ.get("NUMBA_CACHE_DIR", "") == config.CACHE_DIR
     assert jit.cache_directory() in ours.parents

@@ -4,7 +4,8 @@ Nine metrics as tags: `distance` picks the kernel by the *type* of its first arg
 A tag is an empty NamedTuple, so Numba specializes every caller for its metric at compile time
 and still finds the result in its cache (a kernel passed as an argument never would). Smaller is
 nearer, always. `Euclidean` is compared squared; `reported` gives what the user sees. Float sums
-use the lanes of `simd`, two accumulators of sixteen, in one fixed order.
+use the lanes of `simd`: `_fold` passes blocks of sixteen to two accumulators in one fixed order,
+through the step of the metric.
 
 Not here: names and aliases that users type (`config`).
 """
@@ -102,85 +103,95 @@ METRICS = {
 }
 
 
+# ---- what one block of sixteen components adds to the lanes of an accumulator
+
+
 @njit(nogil=True, cache=True, forceinline=True)
-def inner_product(a_rows, a, b_rows, b):
-    """Add up the products of row `a` of `a_rows` and row `b` of `b_rows`."""
+def _add_products(x, y, sums):
+    return fma16(x, y, sums)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _add_squares(x, y, sums):
+    difference = sub16(x, y)
+    return fma16(difference, difference, sums)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _add_differences(x, y, sums):
+    return add16(sums, abs16(sub16(x, y)))
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _keep_largest(x, y, largest):
+    return max16(largest, abs16(sub16(x, y)))
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _add_ratios(x, y, sums):
+    return add16(sums, ratio16(abs16(sub16(x, y)), add16(abs16(x), abs16(y)), _CANBERRA_FLOOR))
+
+
+_STEPS = {
+    Cosine: _add_products,
+    Dot: _add_products,
+    Euclidean: _add_squares,
+    Manhattan: _add_differences,
+    Chebyshev: _keep_largest,
+    Canberra: _add_ratios,
+}
+
+
+def _step(metric: Any, x: Any, y: Any, lanes: Any) -> Any:
+    return _STEPS[type(metric)](x, y, lanes)
+
+
+@overload(_step, jit_options={"forceinline": True})
+def _step_of(metric, x, y, lanes):
+    step = _STEPS[metric.instance_class]
+    return lambda metric, x, y, lanes: step(x, y, lanes)
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _fold(metric, a_rows, a, b_rows, b):
+    """Pass two rows through a metric's step, blocks in turn to two accumulators; return both."""
     stride = np.uint64(a_rows.shape[1])
     a_at, b_at = np.uint64(a) * stride, np.uint64(b) * stride
     even, odd = zero16(), zero16()
     for j in range(_ZERO, stride, _STEP):
-        even = fma16(load16(a_rows, a_at + j), load16(b_rows, b_at + j), even)
+        even = _step(metric, load16(a_rows, a_at + j), load16(b_rows, b_at + j), even)
         k = np.uint64(j) + _HALF
-        odd = fma16(load16(a_rows, a_at + k), load16(b_rows, b_at + k), odd)
+        odd = _step(metric, load16(a_rows, a_at + k), load16(b_rows, b_at + k), odd)
+    return even, odd
+
+
+# ---- from lanes to a distance
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _total(metric, a_rows, a, b_rows, b):
+    even, odd = _fold(metric, a_rows, a, b_rows, b)
     return hsum16(add16(even, odd))
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _cosine(a_rows, a, b_rows, b):
-    return np.float32(1) - inner_product(a_rows, a, b_rows, b)
+def _cosine(metric, a_rows, a, b_rows, b):
+    return np.float32(1) - _total(metric, a_rows, a, b_rows, b)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _dot(a_rows, a, b_rows, b):
-    return np.float32(0) - inner_product(a_rows, a, b_rows, b)
+def _dot(metric, a_rows, a, b_rows, b):
+    return np.float32(0) - _total(metric, a_rows, a, b_rows, b)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _euclidean(a_rows, a, b_rows, b):
-    stride = np.uint64(a_rows.shape[1])
-    a_at, b_at = np.uint64(a) * stride, np.uint64(b) * stride
-    even, odd = zero16(), zero16()
-    for j in range(_ZERO, stride, _STEP):
-        difference = sub16(load16(a_rows, a_at + j), load16(b_rows, b_at + j))
-        even = fma16(difference, difference, even)
-        k = np.uint64(j) + _HALF
-        difference = sub16(load16(a_rows, a_at + k), load16(b_rows, b_at + k))
-        odd = fma16(difference, difference, odd)
-    return hsum16(add16(even, odd))
-
-
-@njit(nogil=True, cache=True, forceinline=True)
-def _manhattan(a_rows, a, b_rows, b):
-    stride = np.uint64(a_rows.shape[1])
-    a_at, b_at = np.uint64(a) * stride, np.uint64(b) * stride
-    even, odd = zero16(), zero16()
-    for j in range(_ZERO, stride, _STEP):
-        even = add16(even, abs16(sub16(load16(a_rows, a_at + j), load16(b_rows, b_at + j))))
-        k = np.uint64(j) + _HALF
-        odd = add16(odd, abs16(sub16(load16(a_rows, a_at + k), load16(b_rows, b_at + k))))
-    return hsum16(add16(even, odd))
-
-
-@njit(nogil=True, cache=True, forceinline=True)
-def _chebyshev(a_rows, a, b_rows, b):
-    stride = np.uint64(a_rows.shape[1])
-    a_at, b_at = np.uint64(a) * stride, np.uint64(b) * stride
-    even, odd = zero16(), zero16()
-    for j in range(_ZERO, stride, _STEP):
-        even = max16(even, abs16(sub16(load16(a_rows, a_at + j), load16(b_rows, b_at + j))))
-        k = np.uint64(j) + _HALF
-        odd = max16(odd, abs16(sub16(load16(a_rows, a_at + k), load16(b_rows, b_at + k))))
+def _chebyshev(metric, a_rows, a, b_rows, b):
+    even, odd = _fold(metric, a_rows, a, b_rows, b)
     return hmax16(max16(even, odd))
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _canberra(a_rows, a, b_rows, b):
-    stride = np.uint64(a_rows.shape[1])
-    a_at, b_at = np.uint64(a) * stride, np.uint64(b) * stride
-    even, odd = zero16(), zero16()
-    for j in range(_ZERO, stride, _STEP):
-        x, y = load16(a_rows, a_at + j), load16(b_rows, b_at + j)
-        term = ratio16(abs16(sub16(x, y)), add16(abs16(x), abs16(y)), _CANBERRA_FLOOR)
-        even = add16(even, term)
-        k = np.uint64(j) + _HALF
-        x, y = load16(a_rows, a_at + k), load16(b_rows, b_at + k)
-        term = ratio16(abs16(sub16(x, y)), add16(abs16(x), abs16(y)), _CANBERRA_FLOOR)
-        odd = add16(odd, term)
-    return hsum16(add16(even, odd))
-
-
-@njit(nogil=True, cache=True, forceinline=True)
-def _braycurtis(a_rows, a, b_rows, b):
+def _braycurtis(metric, a_rows, a, b_rows, b):
     stride = np.uint64(a_rows.shape[1])
     a_at, b_at = np.uint64(a) * stride, np.uint64(b) * stride
     apart, size = zero16(), zero16()
@@ -195,7 +206,7 @@ def _braycurtis(a_rows, a, b_rows, b):
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _hamming(a_rows, a, b_rows, b):
+def _hamming(metric, a_rows, a, b_rows, b):
     a, b = np.uint64(a), np.uint64(b)
     differing = np.int32(0)
     for j in range(np.uint64(a_rows.shape[1])):
@@ -206,7 +217,7 @@ def _hamming(a_rows, a, b_rows, b):
 
 
 @njit(nogil=True, cache=True, forceinline=True)
-def _jaccard(a_rows, a, b_rows, b):
+def _jaccard(metric, a_rows, a, b_rows, b):
     a, b = np.uint64(a), np.uint64(b)
     both, either = np.int32(0), np.int32(0)
     for j in range(np.uint64(a_rows.shape[1])):
@@ -221,13 +232,13 @@ def _jaccard(a_rows, a, b_rows, b):
 
 _KERNELS = {
     Cosine: _cosine,
-    Euclidean: _euclidean,
+    Euclidean: _total,
     Dot: _dot,
-    Manhattan: _manhattan,
+    Manhattan: _total,
     Hamming: _hamming,
     Jaccard: _jaccard,
     Chebyshev: _chebyshev,
-    Canberra: _canberra,
+    Canberra: _total,
     BrayCurtis: _braycurtis,
 }
 
@@ -255,14 +266,16 @@ def distance(metric: Any, a_rows: Any, a: Any, b_rows: Any, b: Any) -> Any:
         Symmetric to the bit: ``distance(m, x, i, y, j) == distance(m, y, j, x, i)``. Nan or inf
         where finite components overflow; `topk.order_key` ranks both last.
     """
-    return _KERNELS[type(metric)](a_rows, a, b_rows, b)
+    return _KERNELS[type(metric)](metric, a_rows, a, b_rows, b)
 
 
 @overload(distance, jit_options={"forceinline": True})
 def _distance_of(metric, a_rows, a, b_rows, b):
     kernel = _KERNELS[metric.instance_class]
     # int64 for both, else each mix of integer types would compile a kernel of its own
-    return lambda metric, a_rows, a, b_rows, b: kernel(a_rows, np.int64(a), b_rows, np.int64(b))
+    return lambda metric, a_rows, a, b_rows, b: kernel(
+        metric, a_rows, np.int64(a), b_rows, np.int64(b)
+    )
 
 
 def reported(metric: Any, compared: Any) -> Any:
