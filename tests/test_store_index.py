@@ -116,3 +116,15 @@ def test_write_and_close_succeed_when_no_thread_can_be_started(monkeypatch, capl
         assert store.stats().indexed == 0
         store.fingerprint()
         assert store.stats().indexed > 0
+
+
+def test_fingerprint_is_the_same_when_a_progress_callback_absorbs_too():
+    seen = []
+    with vecstore.open(metric="l2", config=CONFIG) as store:
+        store.upsert_many(names(0, 400), ROWS, progress=lambda *_: seen.append(store.fingerprint()))
+        last = store.fingerprint()
+    with vecstore.open(metric="l2", config=CONFIG) as other:
+        other.upsert_many(names(0, 400), ROWS)
+
+        assert set(seen) == {last}
+        assert last == other.fingerprint()

@@ -145,10 +145,12 @@ class Writer:
             False if the store was closed or has another table by now.
         """
         with self.lock:
-            if self.closed or self.table is not table:
+            if self.closed or self.table is not table or table.index is None:
                 return False
-            table.take_graph(graph)
-            self.publish()
+            # a progress callback may have had more absorbed meanwhile
+            if graph.n_indexed > table.index.graph.n_indexed:
+                table.take_graph(graph)
+                self.publish()
             return True
 
     def replace_table(self, table: Table) -> None:
