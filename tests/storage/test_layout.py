@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vecstore.errors import CorruptData, UnsupportedFormat
-from vecstore.storage import layout
+from vecstore.storage import checksums
 from vecstore.storage.files import Files
 from vecstore.storage.layout import (
     BLOCK_BYTES,
@@ -320,7 +320,7 @@ def test_open_stays_inside_the_file_when_a_header_holds_anything(
 @settings(max_examples=200, deadline=None)
 def test_block_checksums_are_the_same_when_the_stream_is_cut_anywhere(data, cuts):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layout, "BLOCK_BYTES", 16)
+        patch.setattr(checksums, "BLOCK_BYTES", 16)
         sums, at = BlockChecksums(), 0
         for size in cuts:
             sums.update(data[at : at + size])
