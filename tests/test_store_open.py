@@ -17,6 +17,7 @@ from vecstore.errors import (
     NotAvailable,
     StoreLocked,
 )
+from vecstore.store import open_for_queries
 
 CREATED = {
     "flat_threshold": 20,
@@ -281,3 +282,35 @@ def test_a_store_stays_as_it_was_when_a_handle_opened_and_closed_it(stored):
             store.query([1, 2, 3, 4])
 
     assert files_of(stored) == before
+
+
+def test_a_handle_for_queries_answers_and_refuses_every_change(tmp_path):
+    with vecstore.open(tmp_path / "s", metric="l2") as store:
+        store.upsert_many(["a", "b"], [[0.0], [1.0]])
+        store.soft_delete("b")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "s").glob("*-*")}
+
+    with open_for_queries(tmp_path / "s") as store:
+        assert store.query([0.9], k=2).ids == ["a"]
+        for change in (
+            lambda: store.upsert("c", [2.0]),
+            lambda: store.upsert_many(["c"], [[2.0]]),
+            lambda: store.delete("a"),
+            lambda: store.restore("b"),
+            store.expire,
+            store.optimize,
+            store.compact,
+            store.checkpoint,
+        ):
+            with pytest.raises(NotAvailable, match=r"vecstore\.open"):
+                change()
+        assert store.ids() == ["a"]
+
+    assert {path.name: path.read_bytes() for path in (tmp_path / "s").glob("*-*")} == before
+
+
+def test_a_handle_for_queries_makes_no_store_when_there_is_none(tmp_path):
+    with pytest.raises(NotAStore):
+        open_for_queries(tmp_path / "s")
+
+    assert not (tmp_path / "s").exists()

@@ -5,6 +5,7 @@ A façade: every method checks its arguments, takes the newest view or the write
 What happens then is in `engine`. Queries and reads never wait; writes take turns.
 """
 
+import contextlib
 import os
 import time
 import warnings
@@ -132,8 +133,7 @@ def open(
         table = Table(None, metric or "cosine", dim, wanted)
         return VecStore(Writer(table, files, None, None), None, clock or _unix_ms)
     root = Path(path)
-    lock = _locked(files, root)
-    try:
+    with _locked(files, root) as lock:
         if holds_store(files, root):
             manifest = read_current(files, root)
             table = _stored_table(files, root, manifest, wanted, dim, metric)
@@ -143,9 +143,6 @@ def open(
             table = Table(root, metric or "cosine", dim, wanted)
             manifest = write_generation(files, root, manifest_of(table, 1), None)
         return VecStore(Writer(table, files, root, manifest), lock, clock or _unix_ms)
-    except BaseException:
-        lock.release()
-        raise
 
 
 def open_for_queries(path: str | Path) -> "VecStore":
@@ -160,7 +157,7 @@ def open_for_queries(path: str | Path) -> "VecStore":
     Returns
     -------
     VecStore
-        Whose writes, were there any, would be forgotten. It holds the lock.
+        That refuses to be written to. It holds the lock.
 
     Raises
     ------
@@ -174,23 +171,26 @@ def open_for_queries(path: str | Path) -> "VecStore":
     files, root = Files(), Path(path)
     if not holds_store(files, root):
         raise NotAStore(root, "there is no CURRENT file")
-    lock = _locked(files, root)
-    try:
+    with _locked(files, root) as lock:
         manifest = read_current(files, root)
         table = _stored_table(files, root, manifest, StoreConfig(), None, None)
-        return VecStore(Writer(table, files, root, manifest), lock, _unix_ms, read_only=True)
-    except BaseException:
-        lock.release()
-        raise
+        return VecStore(Writer(table, files, root, manifest, read_only=True), lock, _unix_ms)
 
 
-def _locked(files: Files, root: Path) -> Lock:
+@contextlib.contextmanager
+def _locked(files: Files, root: Path) -> Iterator[Lock]:
+    """Take the lock of a store; it is given back only where opening fails."""
     holds_store(files, root)  # refuses foreign directories before it leaves a lock file there
     files.make_directory(root)
     try:
-        return files.lock(root / LOCK)
+        lock = files.lock(root / LOCK)
     except IsADirectoryError:
         raise CorruptData(root / LOCK, 0, "it is not a regular file") from None
+    try:
+        yield lock
+    except BaseException:
+        lock.release()
+        raise
 
 
 def _stored_table(
@@ -227,8 +227,6 @@ class VecStore:
         Held until `close`; None in memory.
     clock : callable
         Returns Unix milliseconds.
-    read_only : bool
-        For a command that only asks: nothing is absorbed, and closing writes nothing.
 
     Examples
     --------
@@ -240,16 +238,13 @@ class VecStore:
     >>> store.close()
     """
 
-    def __init__(
-        self, writer: Writer, lock: Lock | None, clock: Clock, *, read_only: bool = False
-    ) -> None:
+    def __init__(self, writer: Writer, lock: Lock | None, clock: Clock) -> None:
         self._writer = writer
         self._lock = lock
         self._clock = clock
         config = writer.table.config
         self._executor = Executor(writer.table.metric, config.hnsw.m)
-        self._maintenance = Maintenance(writer, "off" if read_only else config.maintenance)
-        self._read_only = read_only
+        self._maintenance = Maintenance(writer, "off" if writer.read_only else config.maintenance)
         self._maintenance.after_write()
 
     # ---- what it is
@@ -1139,8 +1134,6 @@ class VecStore:
         """
         try:
             self._maintenance.stop()
-            if self._read_only:
-                self._writer.abandon()
             self._writer.close()
         except CorruptData:
             self._writer.abandon()  # trying again would find the same damage

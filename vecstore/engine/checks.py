@@ -5,6 +5,7 @@ Each returns the value in the one form the engine keeps, or raises `InvalidInput
 inside the argument. Nothing here looks at a store's records.
 """
 
+import contextlib
 import math
 from typing import Any
 
@@ -145,11 +146,10 @@ def expiry_after(call: str, ttl_s: object, now: int) -> int:
     """
     if ttl_s is None:
         return UNSET
-    try:
-        is_number = isinstance(ttl_s, int | float | np.integer | np.floating)
-        seconds = float(ttl_s) if is_number and not isinstance(ttl_s, bool) else math.nan  # type: ignore[arg-type]
-    except OverflowError:
-        seconds = math.inf
+    seconds = math.nan
+    if isinstance(ttl_s, int | float | np.integer | np.floating) and not isinstance(ttl_s, bool):
+        with contextlib.suppress(OverflowError):  # an int beyond float stays nan, and is refused
+            seconds = float(ttl_s)
     if not (math.isfinite(seconds) and seconds > 0):
         raise InvalidInput.of(call, "seconds above 0, or None", ttl_s)
     return min(NEVER - 1, now + max(1, round(min(seconds, 1e15) * 1000)))

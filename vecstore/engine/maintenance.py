@@ -148,7 +148,7 @@ class Maintenance:
         """
         with self._absorbing:
             with self._writer.lock:
-                self._writer.refuse_if_closed()
+                self._writer.refuse_writes()
                 table = self._writer.table
                 index = table.index
                 if index is None:
@@ -184,24 +184,21 @@ class Maintenance:
             Slots removed.
         """
         with self._absorbing, self._writer.lock:
-            self._writer.refuse_if_closed()
+            self._writer.refuse_writes()
             old = self._writer.table
             removed = old.n - old.n_live
             if removed == 0 or old.index is None:
                 return 0
             new = survivors(old)
             assert new.index is not None
-            new.index._absorb(new.index._due(), in_place=True, publish=_keep_graph(new))
+
+            def _publish(graph: HnswGraph) -> bool:
+                new.take_graph(graph)
+                return True
+
+            new.index._absorb(new.index._due(), in_place=True, publish=_publish)
             self._writer.replace_table(new)
             return removed
-
-
-def _keep_graph(table: Table) -> Any:
-    def publish(graph: HnswGraph) -> bool:
-        table.take_graph(graph)
-        return True
-
-    return publish
 
 
 def _few(batches: Batches) -> Batches:

@@ -17,7 +17,7 @@ from vecstore.engine.changes import Change, Plan, Sweep, apply
 from vecstore.engine.generation import adopt_generation, content_of, manifest_of
 from vecstore.engine.table import Table
 from vecstore.engine.view import ReadView
-from vecstore.errors import StoreClosed
+from vecstore.errors import NotAvailable, StoreClosed
 from vecstore.index.fingerprint import fingerprint_of
 from vecstore.index.search import Snapshot
 from vecstore.kernels.distance import METRICS, Space
@@ -42,10 +42,18 @@ class Writer:
         The store's directory; None in memory.
     manifest : Manifest or None
         The generation on disk; None in memory.
+    read_only : bool
+        Refuse every change, and write nothing on closing.
     """
 
     def __init__(
-        self, table: Table, files: Files, root: Path | None, manifest: Manifest | None
+        self,
+        table: Table,
+        files: Files,
+        root: Path | None,
+        manifest: Manifest | None,
+        *,
+        read_only: bool = False,
     ) -> None:
         self.lock = threading.RLock()
         self.table = table
@@ -53,6 +61,7 @@ class Writer:
         self._files = files
         self._root = root
         self.closed = False
+        self.read_only = read_only
         self._generation = manifest.generation if manifest is not None else 0
         self._saved = (table.seqno, table.index.graph if table.index is not None else None)
         self.view: ReadView = table.view()
@@ -74,7 +83,7 @@ class Writer:
             What was done.
         """
         with self.lock:
-            self.refuse_if_closed()
+            self.refuse_writes()
             planned = Plan(self.table, self.view, now)
             plan(planned)
             report = planned.finish()
@@ -91,7 +100,7 @@ class Writer:
         changes : list of Change
             Planned under the lock that is still held.
         """
-        self.refuse_if_closed()
+        self.refuse_writes()
         mark = self.table.mark()
         try:
             apply(self.table, changes)
@@ -118,7 +127,7 @@ class Writer:
             How many.
         """
         with self.lock:
-            self.refuse_if_closed()
+            self.refuse_writes()
             outlived = self.view.outlived_slots(now)
             if len(outlived):
                 self.commit([Sweep(outlived)])
@@ -186,7 +195,7 @@ class Writer:
     def checkpoint(self) -> None:
         """Write the table as the next generation; nothing in memory or where nothing changed."""
         with self.lock:
-            self.refuse_if_closed()
+            self.refuse_writes()
             if self.dirty:
                 self._write(self.table)
                 self.publish()
@@ -240,13 +249,29 @@ class Writer:
         if self.closed:
             raise StoreClosed(f"the store {self._root or ':memory:'} is closed; open it again")
 
+    def refuse_writes(self) -> None:
+        """
+        Raise where nothing can be written.
+
+        Raises
+        ------
+        StoreClosed
+            If the store was closed.
+        NotAvailable
+            If it was opened for queries only.
+        """
+        self.refuse_if_closed()
+        if self.read_only:
+            raise NotAvailable("a change through a handle for queries", "use vecstore.open")
+
     def close(self) -> None:
         """Checkpoint and end all writing; a second call does nothing."""
         with self.lock:
             if self.closed:
                 return
-            self.checkpoint()
-            self._cut_hole()
+            if not self.read_only:
+                self.checkpoint()
+                self._cut_hole()
             self.closed = True
 
     def fingerprint(self) -> str:
