@@ -296,3 +296,16 @@ def test_notice_is_silent_when_a_foreign_function_compiles(monkeypatch, capsys):
     numba.njit(_twice)(3)
 
     assert capsys.readouterr().err == ""
+
+
+def test_notice_promises_no_cache_when_the_directory_is_temporary(notice, monkeypatch, capsys):
+    monkeypatch.setattr(jit, "NOTICE_AFTER_S", 0.0)
+    monkeypatch.setattr(jit, "cache_directory", lambda: Path(f"/tmp/{jit._TEMPORARY}x"))
+
+    notice.on_start(OURS)
+    notice._timer.join()
+    notice.on_end(OURS)
+
+    told = capsys.readouterr().err
+    assert "in every process anew" in told
+    assert "cached in" not in told

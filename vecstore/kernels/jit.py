@@ -32,6 +32,11 @@ NOTICE = (
     "vecstore: compiling kernels for this CPU; this happens once and is cached in {path}\n"
     "vecstore: (`vecstore warmup` compiles everything ahead of time)\n"
 )
+NOTICE_WITHOUT_CACHE = (
+    "vecstore: compiling kernels for this CPU, in every process anew, since no cache directory\n"
+    "vecstore: can be written; set VECSTORE_CACHE_DIR to one that can\n"
+)
+_TEMPORARY = "vecstore-kernels-"
 
 
 def target_cpu() -> str:
@@ -73,7 +78,7 @@ def cache_directory() -> Path:
         path.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()
     except (OSError, RuntimeError):  # not writable, or no home directory at all
-        path = Path(tempfile.mkdtemp(prefix="vecstore-kernels-"))
+        path = Path(tempfile.mkdtemp(prefix=_TEMPORARY))
         atexit.register(shutil.rmtree, path, ignore_errors=True)
     return path
 
@@ -179,7 +184,9 @@ class CompileNotice(event.Listener):
     def _tell(self) -> None:
         if self.enabled:
             self.enabled = False
-            sys.stderr.write(NOTICE.format(path=cache_directory()))
+            path = cache_directory()
+            lost = path.name.startswith(_TEMPORARY)
+            sys.stderr.write(NOTICE_WITHOUT_CACHE if lost else NOTICE.format(path=path))
             sys.stderr.flush()
 
 
