@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.index.parallel import run_ranges
+from vecstore.index.undo import Undo
 from vecstore.kernels.distance import Space
 from vecstore.kernels.graph import HnswGraph, draw_levels
 from vecstore.kernels.hnsw_build import (
@@ -26,6 +27,8 @@ from vecstore.kernels.hnsw_build import (
 )
 from vecstore.kernels.hnsw_search import Scratch
 from vecstore.storage.rows import aligned_zeros, grown
+
+_SLOT_BITS = np.uint64(0xFFFFFFFF)  # the low half of a key, see `topk`
 
 
 class GraphConfig(NamedTuple):
@@ -48,52 +51,6 @@ class GraphConfig(NamedTuple):
     ef_construction: int
     seed: int
     flat_threshold: int
-
-
-class Undo:
-    """The link rows that the batch in work has changed, as they were before."""
-
-    def __init__(self) -> None:
-        self._first = -1
-        self._saved: list[tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]] = []
-
-    def begin(self, first: int) -> None:
-        """
-        Forget the batch before and begin another.
-
-        Parameters
-        ----------
-        first : int
-            Its first slot.
-        """
-        self._saved = []
-        self._first = first
-
-    def save(self, links: NDArray[np.int32], rows: NDArray[np.int64]) -> None:
-        """
-        Remember rows that are about to change.
-
-        Parameters
-        ----------
-        links : int32[capacity, width]
-            The array.
-        rows : int64[n]
-            Rows of it.
-        """
-        self._saved.append((links, rows, links[rows]))
-
-    def restore(self, n_indexed: int) -> None:
-        """
-        Bring the rows back, unless the batch was published after all.
-
-        Parameters
-        ----------
-        n_indexed : int
-            Slots in the published graph.
-        """
-        if n_indexed == self._first:
-            for links, rows, values in self._saved:
-                links[rows] = values
 
 
 def batch_size(n_indexed: int) -> int:
@@ -351,9 +308,13 @@ def _absorb_batch(
 def _neighbors(edges: NDArray[np.uint64], width: int) -> NDArray[np.int32]:
     """Turn key rows into link rows, padded with -1 to `width`."""
     links = np.full((len(edges), width), -1, np.int32)
-    slots = ((edges & np.uint64(0xFFFFFFFF)) >> np.uint64(1)).astype(np.int32)
-    links[:, : edges.shape[1]] = np.where(edges == NO_KEY, -1, slots)
+    links[:, : edges.shape[1]] = np.where(edges == NO_KEY, -1, _slots(edges))
     return links
+
+
+def _slots(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Take the slots out of keys: `topk.key_slot` for whole arrays."""
+    return ((keys & _SLOT_BITS) >> np.uint64(1)).astype(np.int64)
 
 
 def _merge(
@@ -369,10 +330,10 @@ def _merge(
     """Turn the edges of new slots around, sort them by (target row, key), and merge them."""
     at, column = np.nonzero(edges != NO_KEY)
     keys = edges[at, column]
-    owners = ((keys & np.uint64(0xFFFFFFFF)) >> np.uint64(1)).astype(np.int64)
+    owners = _slots(keys)
     targets = row_of(at, owners).astype(np.int64)
     # the distance stays, the slot becomes the source's
-    turned = (keys & ~np.uint64(0xFFFFFFFF)) | (sources[at].astype(np.uint64) << np.uint64(1))
+    turned = (keys & ~_SLOT_BITS) | (sources[at].astype(np.uint64) << np.uint64(1))
     valid = targets >= 0
     order = np.lexsort((turned[valid], targets[valid]))
     targets, owners, turned = targets[valid][order], owners[valid][order], turned[valid][order]

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from vecstore.config import HnswConfig, whole_number
 from vecstore.errors import InvalidInput
-from vecstore.index.absorb import GraphConfig, Undo, absorb, copy_graph, due_batches, rest_batches
+from vecstore.index.absorb import GraphConfig, absorb, copy_graph, due_batches, rest_batches
 from vecstore.index.flat import FlatIndex
 from vecstore.index.progress import progress_of
 from vecstore.index.search import ScratchPool, Snapshot
+from vecstore.index.undo import Undo
 from vecstore.index.vectors import checked_matrix
 from vecstore.kernels.distance import Space
 from vecstore.kernels.graph import MAX_LAYERS, HnswGraph, empty_graph
