@@ -271,3 +271,32 @@ def test_bounds_are_checked_when_numba_is_told_to(tmp_path):
     )
 
     assert "IndexError" in done.stderr
+
+
+@pytest.mark.parametrize("role", ["vectors", "metadata", "ids", "hnsw_index"])
+@pytest.mark.parametrize("how", ["close", "compact"])
+def test_damage_is_not_written_down_as_sound_when_a_checkpoint_copies_it(
+    role, how, stores, tmp_path
+):
+    root = tmp_path / "store"
+    shutil.copytree(stores / "pristine", root)
+    path = root / roles(root)[role]
+    raw = bytearray(path.read_bytes())
+    at = read_current(Files(), root).files[role].length - 40
+    raw[at if role == "vectors" else len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+
+    with pytest.raises(CorruptData) as caught:
+        vecstore.open(root, check="full")
+    assert caught.value.path == path
+    store = vecstore.open(root, config={"maintenance": "inline"})
+    store.upsert("another", store.index.rows[0, : store.dim])
+    with pytest.raises(CorruptData):
+        getattr(store, how)()
+    if not store.closed:
+        with pytest.raises(CorruptData):
+            store.close()
+
+    with pytest.raises(CorruptData) as caught:
+        vecstore.open(root, check="full")
+    assert caught.value.path == path

@@ -23,7 +23,12 @@ from vecstore.index.search import Snapshot
 from vecstore.kernels.distance import METRICS, Space
 from vecstore.kernels.graph import HnswGraph, empty_graph
 from vecstore.model import BatchReport, StoreStats
-from vecstore.storage.checkpoint import open_generation, remove_stale, write_generation
+from vecstore.storage.checkpoint import (
+    check_generation,
+    open_generation,
+    remove_stale,
+    write_generation,
+)
 from vecstore.storage.files import Files
 from vecstore.storage.manifest import Manifest
 
@@ -207,6 +212,9 @@ class Writer:
     def _write(self, table: Table) -> None:
         if self._root is None or self.manifest is None:
             return
+        # the new files are copied from the mapped old ones: unseen damage in these must not be
+        # written down again under checksums that call it sound
+        check_generation(self._files, self._root, self.manifest)
         # subtle: an attempt that failed may have swapped CURRENT before it did, so its number,
         # and with it the names of its files, must never be used again
         self._generation += 1
