@@ -226,9 +226,12 @@ def check_generation(files: Files, root: Path, manifest: Manifest) -> None:
         if role != "vectors":
             check_sections(files, root / entry.name)
     if manifest.files:
-        sums = open_sections(files, root / manifest.files["checksums"].name, Kind.CHECKSUMS)
+        path = root / manifest.files["checksums"].name
+        sums = open_sections(files, path, Kind.CHECKSUMS).get("vectors")
+        if sums is None or sums.dtype != np.uint32 or sums.ndim != 1:
+            raise CorruptData(path, 0, "it holds no checksums of the vectors")
         rows = manifest.files["vectors"]
-        check_blocks(files, root / rows.name, rows.length, sums["vectors"])
+        check_blocks(files, root / rows.name, rows.length, sums)
 
 
 def _write_rows(
