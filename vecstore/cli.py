@@ -20,10 +20,8 @@ import click
 from vecstore import __version__
 from vecstore.bench.commands import bench
 from vecstore.errors import (
-    CorruptData,
     InvalidInput,
     MissingExtra,
-    NotAStore,
     NotAvailable,
     VecStoreError,
 )
@@ -142,33 +140,23 @@ def _figures(plain: dict[str, Any]) -> Any:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(path: Path, as_json: bool) -> None:
     """Show what the store at PATH holds, without opening it for writing."""
-    from vecstore.storage.checkpoint import holds_store, open_generation
     from vecstore.storage.files import Files
     from vecstore.storage.manifest import read_current
+    from vecstore.store import open as open_store
 
-    files = Files()
-    if not holds_store(files, path):
-        raise NotAStore(path, "there is no CURRENT file")
-    manifest = read_current(files, path)
-    try:
-        open_generation(files, path, manifest)
-    except CorruptData:
-        # a writer may have replaced the generation between the two calls
-        if (newer := read_current(files, path)) == manifest:
-            raise
-        manifest = newer
-        open_generation(files, path, manifest)
-    facts: dict[str, Any] = dataclasses.asdict(manifest)
-    facts["dead"] = manifest.n - manifest.n_live - manifest.n_soft
-    facts["disk_bytes"] = sum(entry.length for entry in manifest.files.values())
+    with open_store(path, mode="r") as store:
+        stats = store.stats()
+        manifest = read_current(Files(), path)
+    facts: dict[str, Any] = {**dataclasses.asdict(manifest), **dataclasses.asdict(stats)}
     if as_json:
         click.echo(json.dumps(facts))
         return
-    click.echo(f"{path}: generation {manifest.generation}, {manifest.seqno} write calls")
-    click.echo(f"  {manifest.n_live:,} records of {manifest.dim} components, {manifest.metric}")
-    click.echo(f"  {manifest.n_soft:,} soft-deleted, {facts['dead']:,} dead slots")
-    click.echo(f"  {manifest.graph.get('n_indexed', 0):,} of {manifest.n:,} slots in the graph")
-    unsettled = "none while slots wait for the graph; open the store for a moment"
+    click.echo(f"{path}: generation {stats.generation}, {stats.seqno} write calls")
+    click.echo(f"  {stats.live:,} records of {stats.dim} components, {stats.metric}")
+    click.echo(f"  {stats.soft_deleted:,} soft-deleted, {stats.dead:,} dead slots")
+    click.echo(f"  {stats.indexed:,} of {stats.slots:,} slots in the graph")
+    click.echo(f"  {stats.log_bytes:,} bytes of calls since the last checkpoint")
+    unsettled = "none on disk while slots wait for the graph"
     click.echo(f"  fingerprint {manifest.fingerprint or unsettled}")
     for role, entry in manifest.files.items():
         click.echo(f"  {entry.length:>14,} bytes  {entry.name}  ({role})")
@@ -189,9 +177,9 @@ def info(path: Path, as_json: bool) -> None:
 def query(path: Path, vector_file: Path, k: int, ef: int | None, as_json: bool) -> None:
     """Find the records of the store at PATH that lie nearest to a vector."""
     vector = _read_vector(vector_file)
-    from vecstore.store import open_for_queries
+    from vecstore.store import open as open_store
 
-    with open_for_queries(path) as store:
+    with open_store(path, mode="r") as store:
         result = store.query(vector, k=k, ef=ef)
     if as_json:
         stats = dataclasses.asdict(result.stats)

@@ -6,12 +6,14 @@ belong to the handle. A config remembers which fields its maker *passed*, so tha
 contradicts it only where the caller said so. Not here: how settings are stored (`storage`).
 """
 
+import contextlib
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
 
-from vecstore.errors import InvalidInput, NotAvailable
+from vecstore.errors import InvalidInput
 
 __all__ = ["METRIC_ALIASES", "HnswConfig", "StoreConfig", "metric_name"]
 
@@ -34,6 +36,7 @@ METRIC_ALIASES = {
     "bray_curtis": "braycurtis",
 }
 MAX_DIM = 65_536
+_MAX_SECONDS = 86_400
 
 _Config = TypeVar("_Config")
 
@@ -106,6 +109,18 @@ def whole_number(argument: str, value: object, least: int, most: int) -> int:
 def _keep_whole(config: Any, name: str, least: int, most: int) -> None:
     """Check a field and keep it as a plain int, so that NumPy's integers stay JSON-able."""
     object.__setattr__(config, name, whole_number(name, getattr(config, name), least, most))
+
+
+def _keep_seconds(config: Any, name: str) -> None:
+    """Check a field and keep it as a plain float."""
+    value = getattr(config, name)
+    seconds = math.nan
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):
+            seconds = float(value)
+    if not 0 <= seconds <= _MAX_SECONDS:
+        raise InvalidInput.of(name, f"seconds from 0 to {_MAX_SECONDS}", value)
+    object.__setattr__(config, name, seconds)
 
 
 def _remembers_passed(cls: type[_Config]) -> type[_Config]:
@@ -222,8 +237,14 @@ class StoreConfig:
     hnsw : HnswConfig
         The graph.
     durability : str
-        ``"off"``: what was written since the last checkpoint is lost if the process dies. The
-        other levels need the write-ahead log, which this version does not have.
+        ``"full"``: a write is durable when its call returns; ``"interval"``: at most the writes
+        of the last `sync_interval_s` are lost if the machine stops; ``"off"``: all since the last
+        checkpoint may be. The death of the process alone loses nothing at any level, see
+        ``docs/durability.md``.
+    sync_interval_s : float
+        Seconds between syncs under ``"interval"``.
+    checkpoint_bytes : int
+        A checkpoint begins when the log is longer than this and than a quarter of the generation.
     flat_threshold : int
         Below this many slots there is no graph and every answer is exact. Fixed at creation.
     threads : int
@@ -235,8 +256,6 @@ class StoreConfig:
     ------
     InvalidInput
         For an unknown field or a value out of bounds.
-    NotAvailable
-        For a durability that needs the log.
 
     Examples
     --------
@@ -245,7 +264,9 @@ class StoreConfig:
     """
 
     hnsw: HnswConfig = HnswConfig()
-    durability: str = "off"
+    durability: str = "full"
+    sync_interval_s: float = 1.0
+    checkpoint_bytes: int = 64 << 20
     flat_threshold: int = 1000
     threads: int = 1
     maintenance: str = "background"
@@ -256,13 +277,10 @@ class StoreConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.hnsw, HnswConfig):
             raise InvalidInput.of("hnsw", "an HnswConfig", self.hnsw)
-        if self.durability in ("full", "interval"):
-            raise NotAvailable(
-                f"durability={self.durability!r}",
-                'there is no write-ahead log yet: use "off" and call checkpoint() or close()',
-            )
-        if self.durability != "off":
+        if self.durability not in ("full", "interval", "off"):
             raise InvalidInput.of("durability", "full, interval or off", self.durability)
+        _keep_seconds(self, "sync_interval_s")
+        _keep_whole(self, "checkpoint_bytes", 0, 2**62)
         if self.maintenance not in ("background", "inline"):
             raise InvalidInput.of("maintenance", "background or inline", self.maintenance)
         _keep_whole(self, "flat_threshold", 1, 2**31 - 1)

@@ -7,8 +7,11 @@ Every error of VecStore, in one tree; what each means for the caller stands in i
     ├── NotFound (also KeyError)
     ├── NotAvailable                        this version cannot do it
     ├── MissingExtra (also ImportError)     an optional package is not installed
+    ├── AlreadyExists                       a snapshot of that name is there
     ├── StoreClosed
     ├── StoreLocked
+    ├── StorePoisoned                       an fsync failed; close and reopen
+    ├── ReadOnlyStore                       the handle was opened to read
     ├── NotAStore
     ├── CorruptData                         path and offset of the damage
     └── UnsupportedFormat
@@ -19,6 +22,7 @@ Attributes are data (``exc.expected``, ``exc.got``); messages name the argument 
 from pathlib import Path
 
 __all__ = [
+    "AlreadyExists",
     "CorruptData",
     "DimensionMismatch",
     "InvalidInput",
@@ -26,8 +30,10 @@ __all__ = [
     "NotAStore",
     "NotAvailable",
     "NotFound",
+    "ReadOnlyStore",
     "StoreClosed",
     "StoreLocked",
+    "StorePoisoned",
     "UnsupportedFormat",
     "VecStoreError",
 ]
@@ -165,8 +171,64 @@ class MissingExtra(VecStoreError, ImportError):
         self.package = package
 
 
+class AlreadyExists(VecStoreError):
+    """
+    Something of this name is there already; nothing was changed.
+
+    Parameters
+    ----------
+    what : str
+        What was to be made, with its name.
+    way_out : str
+        What to do instead.
+    """
+
+    def __init__(self, what: str, way_out: str) -> None:
+        super().__init__(f"{what} exists already; {way_out}")
+        self.what = what
+
+
 class StoreClosed(VecStoreError):
-    """The handle was closed; open the store again."""
+    """The handle was closed, or belongs to the process this one was forked from; open it again."""
+
+
+class StorePoisoned(VecStoreError):
+    """
+    An fsync failed, so what is on disk is unknown; every later write is refused.
+
+    Retrying the fsync is not safe: the system may have dropped the dirty pages and report
+    success the second time. Queries go on. Close the store and reopen it; recovery replays the
+    log. Whether the call that raised this happened is known only then.
+
+    Parameters
+    ----------
+    path : Path
+        The store.
+    reason : str
+        What failed.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"{path}: nothing can be written until it is closed and reopened: {reason}"
+        )
+        self.path = path
+        self.reason = reason
+
+
+class ReadOnlyStore(VecStoreError):
+    """
+    The store was opened with ``mode="r"``; nothing was changed.
+
+    Parameters
+    ----------
+    path : Path
+        The store.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f'{path}: opened with mode="r"; open it with mode="a" to change it')
+        self.path = path
 
 
 class StoreLocked(VecStoreError):
@@ -182,8 +244,10 @@ class StoreLocked(VecStoreError):
     """
 
     def __init__(self, path: Path, holder: str) -> None:
-        super().__init__(f"{path}: already open for writing by {holder}; close it there first")
+        way_out = 'close it there first, or read with mode="r"'
+        super().__init__(f"{path}: already open for writing by {holder}; {way_out}")
         self.path = path
+        self.holder = holder
 
 
 class NotAStore(VecStoreError):
@@ -207,7 +271,8 @@ class CorruptData(VecStoreError):
     """
     Bytes on disk are not what was written; nothing was concluded from them.
 
-    Restore the file from a backup. The store was not changed.
+    The store was not changed. Restore a backup, or save what can be trusted with
+    ``vecstore repair``.
 
     Parameters
     ----------

@@ -242,6 +242,10 @@ class StoreStats:
         Number of the generation on disk, which grows with every checkpoint; 0 in memory.
     disk_bytes : int
         Size of the files of the current generation.
+    log_bytes : int
+        Size of the calls that it does not contain; they are in the log.
+    torn_bytes : int
+        Bytes of a write that had been cut short, dropped when this handle was opened.
     vector_bytes, graph_bytes : int
         Memory owned at capacity; mapped vectors are counted, though the system may page them.
     """
@@ -257,6 +261,8 @@ class StoreStats:
     seqno: int
     generation: int
     disk_bytes: int
+    log_bytes: int
+    torn_bytes: int
     vector_bytes: int
     graph_bytes: int
 

@@ -5,7 +5,6 @@ A façade: every method checks its arguments, takes the newest view or the write
 What happens then is in `engine`. Queries and reads never wait; writes take turns.
 """
 
-import contextlib
 import html
 import os
 import time
@@ -15,20 +14,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
 from vecstore.config import MAX_DIM, StoreConfig, metric_name, whole_number
 from vecstore.engine.changes import Plan
-from vecstore.engine.checks import checked_id, checked_vectors, packed_metadata
-from vecstore.engine.chunks import UNSET
+from vecstore.engine.checks import checked_id, packed_metadata
 from vecstore.engine.executor import Executor
-from vecstore.engine.generation import manifest_of, open_table
 from vecstore.engine.maintenance import Maintenance
+from vecstore.engine.opening import Parts, open_memory, open_reader, open_writer
+from vecstore.engine.report import fingerprint, stats, verify
 from vecstore.engine.result import QueryResult
-from vecstore.engine.table import Appended, Table
+from vecstore.engine.settings import Wanted
 from vecstore.engine.view import ReadView
-from vecstore.engine.writer import Writer
-from vecstore.errors import CorruptData, DimensionMismatch, InvalidInput, NotAStore, NotAvailable
+from vecstore.errors import CorruptData, InvalidInput, NotAvailable, StorePoisoned
 from vecstore.index.hnsw import HNSWIndex
 from vecstore.index.vectors import MAX_SLOTS, as_row, refuse_flood
 from vecstore.inspection.cards import store_html
@@ -41,9 +37,7 @@ from vecstore.model import (
     UpsertReport,
     VerifyReport,
 )
-from vecstore.storage.checkpoint import check_generation, holds_store, write_generation
-from vecstore.storage.files import Files, Lock
-from vecstore.storage.manifest import LOCK, Manifest, read_current
+from vecstore.storage.files import Files
 
 __all__ = ["VecStore", "open"]
 
@@ -81,7 +75,9 @@ def open(
     schema : None
         Not available in this version.
     mode : str
-        ``"a"`` reads and writes. ``"r"`` is not available in this version.
+        ``"a"`` reads and writes, and creates what is missing. ``"r"`` reads only: any number of
+        handles and processes, while another writes. It sees what was durable when it was opened,
+        and on `refresh`.
     check : str, optional
         ``"full"`` compares every byte with its checksum before anything is returned.
     clock : callable, optional
@@ -97,13 +93,13 @@ def open(
     InvalidInput
         If an argument is malformed or contradicts what was fixed when the store was created.
     NotAStore
-        If the path is a file or a directory with other files.
+        If the path is a file or a directory with other files, or missing with ``mode="r"``.
     StoreLocked
-        If another handle has it open.
+        If another handle, in this process or another, has it open for writing.
     CorruptData
         If bytes on disk are not what was written.
     NotAvailable
-        For `schema` and ``mode="r"``.
+        For `schema`.
 
     Examples
     --------
@@ -117,9 +113,7 @@ def open(
         raise InvalidInput.of("open(path)", "a path or ':memory:'", path)
     if schema is not None:
         raise NotAvailable("open(schema=…)", "validate records before you upsert them")
-    if mode == "r":
-        raise NotAvailable('open(mode="r")', 'open with mode="a"')
-    if mode != "a":
+    if mode not in ("a", "r"):
         raise InvalidInput.of("open(mode)", "'a' or 'r'", mode)
     if check not in (None, "full"):
         raise InvalidInput.of("open(check)", "None or 'full'", check)
@@ -131,91 +125,13 @@ def open(
     wanted = config if config is not None else StoreConfig()
     if not isinstance(wanted, StoreConfig):
         raise InvalidInput("open(config)", "a StoreConfig or a mapping", type(config).__name__)
-    files = Files()
+    asked = Wanted(wanted, metric, dim)
     if str(path) == ":memory:":
-        table = Table(None, metric or "cosine", dim, wanted)
-        return VecStore(Writer(table, files, None, None), None, clock or _unix_ms)
-    root = Path(path)
-    with _locked(files, root) as lock:
-        if holds_store(files, root):
-            manifest = read_current(files, root)
-            table = _stored_table(files, root, manifest, wanted, dim, metric)
-            if check == "full":
-                check_generation(files, root, manifest)
-        else:
-            table = Table(root, metric or "cosine", dim, wanted)
-            manifest = write_generation(files, root, manifest_of(table, 1), None)
-        return VecStore(Writer(table, files, root, manifest), lock, clock or _unix_ms)
-
-
-def open_for_queries(path: str | Path) -> "VecStore":
-    """
-    Open an existing store to ask it something; neither opening nor closing changes its files.
-
-    Parameters
-    ----------
-    path : path-like
-        A store's directory.
-
-    Returns
-    -------
-    VecStore
-        That refuses to be written to. It holds the lock.
-
-    Raises
-    ------
-    NotAStore
-        If there is none.
-    StoreLocked
-        If another handle has it open.
-    CorruptData
-        If bytes on disk are not what was written.
-    """
-    files, root = Files(), Path(path)
-    if not holds_store(files, root):
-        raise NotAStore(root, "there is no CURRENT file")
-    with _locked(files, root) as lock:
-        manifest = read_current(files, root)
-        table = _stored_table(files, root, manifest, StoreConfig(), None, None)
-        return VecStore(Writer(table, files, root, manifest, read_only=True), lock, _unix_ms)
-
-
-@contextlib.contextmanager
-def _locked(files: Files, root: Path) -> Iterator[Lock]:
-    """Take the lock of a store; it is given back only where opening fails."""
-    holds_store(files, root)  # refuses foreign directories before it leaves a lock file there
-    files.make_directory(root)
-    try:
-        lock = files.lock(root / LOCK)
-    except IsADirectoryError:
-        raise CorruptData(root / LOCK, 0, "it is not a regular file") from None
-    try:
-        yield lock
-    except BaseException:
-        lock.release()
-        raise
-
-
-def _stored_table(
-    files: Files,
-    root: Path,
-    manifest: Manifest,
-    wanted: StoreConfig,
-    dim: int | None,
-    metric: str | None,
-) -> Table:
-    try:
-        stored = StoreConfig.from_dict(manifest.config)
-    except (InvalidInput, NotAvailable) as exc:
-        raise CorruptData(root / manifest.name, 0, f"impossible settings: {exc}") from exc
-    table = open_table(files, root, manifest, wanted.over(stored))
-    if metric is not None and metric != table.metric:
-        raise InvalidInput("open(metric)", f"{table.metric}, as fixed at creation", metric)
-    if dim is not None and table.dim is not None and dim != table.dim:
-        raise DimensionMismatch("open(dim)", table.dim, dim)
-    if dim is not None and table.dim is None:
-        table.fix_dim(dim)
-    return table
+        if mode == "r":
+            raise InvalidInput("open(mode)", "'a' for a store in memory", mode)
+        return VecStore(open_memory(asked), clock or _unix_ms)
+    opener = open_writer if mode == "a" else open_reader
+    return VecStore(opener(Files(), Path(path), asked, full=check == "full"), clock or _unix_ms)
 
 
 class VecStore:
@@ -224,10 +140,8 @@ class VecStore:
 
     Parameters
     ----------
-    writer : Writer
+    parts : Parts
         The engine.
-    lock : Lock or None
-        Held until `close`; None in memory.
     clock : callable
         Returns Unix milliseconds.
 
@@ -241,13 +155,13 @@ class VecStore:
     >>> store.close()
     """
 
-    def __init__(self, writer: Writer, lock: Lock | None, clock: Clock) -> None:
-        self._writer = writer
-        self._lock = lock
+    def __init__(self, parts: Parts, clock: Clock) -> None:
+        self._parts = parts
+        self._writer = writer = parts.writer
         self._clock = clock
         config = writer.table.config
         self._executor = Executor(writer.table.metric, config.hnsw.m)
-        self._maintenance = Maintenance(writer, "off" if writer.read_only else config.maintenance)
+        self._maintenance = Maintenance(writer, parts.saver, config.maintenance)
         self._maintenance.after_write()
 
     # ---- what it is
@@ -322,14 +236,22 @@ class VecStore:
         self.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_maintenance") and not self.closed:
+        if hasattr(self, "_maintenance") and not self.closed and not self._writer.forked:
             try:
                 message = f"{self!r} was never closed"
                 warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
                 self._maintenance.stop()
             finally:
-                if self._lock is not None:
-                    self._lock.release()
+                self._let_go()
+
+    def _let_go(self) -> None:
+        """Give log and lock back, whatever state they are in."""
+        journal = self._writer.journal
+        if journal is not None:
+            journal.stop()
+            journal.abandon()
+        if self._parts.lock is not None:
+            self._parts.lock.release()
 
     def _view(self) -> ReadView:
         self._writer.refuse_if_closed()
@@ -435,25 +357,19 @@ class VecStore:
             raise NotAvailable("upsert_many(texts=…)", "keep the texts in the metadata for now")
         checked = _checked_ids("upsert_many", ids)
         packed = _packed_many("upsert_many(metadata)", metadata, len(checked))
-        now = self._clock()
-        with self._writer.lock:
-            table = self._writer.table
-            matrix = checked_vectors("upsert_many(vectors)", table.metric, vectors, self.dim)
-            if len(matrix) != len(checked):
-                raise InvalidInput("upsert_many(vectors)", f"{len(checked)} rows", len(matrix))
-            plan = Plan(table, self._writer.view, now)
-            distinct = set(checked)
-            updated = sum(plan.state(record_id) == "live" for record_id in distinct)
-            if checked:
-                created = np.full(len(checked), now, np.int64)
-                expires = np.full(len(checked), UNSET, np.int64)
-                records = Appended(checked, matrix, packed, created, expires)
-                self._writer.commit([records])
+        report = UpsertReport(0, 0)
+
+        def _plan(planned: Plan) -> None:
+            nonlocal report
+            report = planned.upsert_many("upsert_many", checked, vectors, packed)
+
+        self._writer.change(self._clock(), _plan)
         if progress is False:
             self._maintenance.after_write()
         else:
             self._maintenance.absorb_due(progress)
-        return UpsertReport(inserted=len(distinct) - updated, updated=updated)
+            self._maintenance.after_write()
+        return report
 
     def batch(self, operations: Sequence[Mapping[str, Any]]) -> BatchReport:
         """
@@ -1070,7 +986,9 @@ class VecStore:
 
     def checkpoint(self) -> None:
         """
-        Make everything written so far durable; in memory this does nothing.
+        Write the next generation, so that the log is short; in memory this does nothing.
+
+        It happens by itself when the log has grown long. Writes and queries go on meanwhile.
 
         Examples
         --------
@@ -1080,7 +998,9 @@ class VecStore:
         >>> store.close()
         """
         self._view()
-        self._writer.checkpoint()
+        self._writer.refuse_writes()
+        if self._parts.saver is not None:
+            self._parts.saver.checkpoint()
 
     def fingerprint(self) -> str:
         """
@@ -1102,7 +1022,7 @@ class VecStore:
         """
         self._view()
         self._maintenance.absorb_due()
-        return self._writer.fingerprint()
+        return fingerprint(self._parts)
 
     def stats(self) -> StoreStats:
         """
@@ -1122,16 +1042,16 @@ class VecStore:
         >>> store.close()
         """
         self._view()
-        return self._writer.stats()
+        return stats(self._parts)
 
     def verify(self) -> VerifyReport:
         """
-        Compare every byte on disk with its checksum, and check every invariant of the graph.
+        Look for damage: every checksum on disk, every cross-reference, count and graph invariant.
 
         Returns
         -------
         VerifyReport
-            What is damaged is reported, not raised. Writes wait meanwhile, reads do not.
+            What is damaged is reported, not raised. Reads and writes go on, checkpoints wait.
 
         Examples
         --------
@@ -1142,20 +1062,57 @@ class VecStore:
         True
         """
         self._view()
-        return self._writer.verify()
+        return verify(self._parts)
+
+    def refresh(self) -> None:
+        """
+        Move a handle opened with ``mode="r"`` on to what is durable by now.
+
+        Raises
+        ------
+        CorruptData
+            If the store is damaged; the handle stays where it was.
+
+        Notes
+        -----
+        A handle that writes sees everything at once: there, this does nothing.
+
+        Examples
+        --------
+        >>> import tempfile, vecstore
+        >>> with tempfile.TemporaryDirectory() as path:
+        ...     writer = vecstore.open(path)
+        ...     reader = vecstore.open(path, mode="r")
+        ...     writer.upsert("a", [1.0, 0.0])
+        ...     writer.close()
+        ...     before = len(reader)
+        ...     reader.refresh()
+        ...     after = len(reader)
+        ...     reader.close()
+        >>> before, after
+        (0, 1)
+        """
+        self._view()
+        if self._parts.follower is not None:
+            with self._maintenance.alone():
+                self._parts.follower.refresh(self._writer)
+            self._maintenance.after_write()
 
     def close(self) -> None:
         """
-        Checkpoint and let go of the files; a second call does nothing.
+        Make everything durable and let go of the files; a second call does nothing.
+
+        A long log is written down as a generation first, so that the next opening is quick.
 
         Raises
         ------
         OSError
-            If the checkpoint could not be written; the store stays open, so make room and try
-            again.
+            If the log could not be ended; the store stays open, so make room and try again.
+        StorePoisoned
+            If an fsync failed now; the store is closed, and recovery will tell what is durable.
         CorruptData
-            If a damaged file kept the checkpoint from being made; the store is closed, and what
-            was written since the last checkpoint is lost.
+            If a damaged file kept the generation from being written; the store is closed, and
+            what was written is safe in the log.
 
         Examples
         --------
@@ -1165,19 +1122,28 @@ class VecStore:
         >>> store.closed
         True
         """
+        if self._writer.forked:
+            return  # the handle belongs to another process
+        writer, saver, journal = self._writer, self._parts.saver, self._writer.journal
         try:
             self._maintenance.stop()
-            self._writer.close()
-        except CorruptData:
-            self._writer.abandon()  # trying again would find the same damage
+            with self._maintenance.alone():
+                if not writer.closed and saver is not None:
+                    if journal is not None:
+                        journal.stop()
+                    saver.close()
+                writer.closed = True
+        except (CorruptData, StorePoisoned):
+            writer.closed = True  # trying again would meet the same
             raise
         except BaseException:
             self._maintenance.resume()  # not closed: the caller may make room and try again
+            if journal is not None:
+                journal.resume()
             raise
         finally:
-            with self._writer.lock:
-                if self.closed and self._lock is not None:
-                    self._lock.release()
+            if writer.closed:
+                self._let_go()
 
 
 def _refuse_filter(call: str, filter: object) -> None:

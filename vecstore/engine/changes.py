@@ -3,7 +3,7 @@ What a call asks for: checked, in plain data, before anything is changed.
 
 `Plan` takes the operations of one call in order, against the table *and* against the operations
 before it, refuses the whole call at the first that is wrong, and ends as a list of changes that
-`apply` can carry out. Changes are plain data, so that they could be written down.
+`apply` can carry out. Changes are plain data, which the log keeps (`encoding`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from vecstore.engine.table import Appended, Table
 from vecstore.engine.view import ReadView
 from vecstore.errors import InvalidInput, NotAvailable, NotFound
 from vecstore.index.vectors import as_row
-from vecstore.model import BatchReport
+from vecstore.model import BatchReport, UpsertReport
 
 OPERATIONS = {
     "upsert": {"id", "vector", "metadata", "text", "ttl_s"},
@@ -179,6 +179,39 @@ class Plan:
         self._states[record_id] = "live"
         self.counts["upserted"] += 1
 
+    def upsert_many(
+        self, call: str, ids: list[str], vectors: Any, metadata: list[bytes]
+    ) -> UpsertReport:
+        """
+        Plan many records at once.
+
+        Parameters
+        ----------
+        call : str
+            For errors.
+        ids : list of str
+            Checked.
+        vectors : array-like
+            As in `VecStore.upsert_many`.
+        metadata : list of bytes
+            Packed.
+
+        Returns
+        -------
+        UpsertReport
+            What it will have done.
+        """
+        matrix = checked_vectors(f"{call}(vectors)", self._table.metric, vectors, self._dim)
+        if len(matrix) != len(ids):
+            raise InvalidInput(f"{call}(vectors)", f"{len(ids)} rows", len(matrix))
+        distinct = set(ids)
+        updated = sum(self.state(record_id) == "live" for record_id in distinct)
+        if ids:
+            created = np.full(len(ids), self._now, np.int64)
+            expires = np.full(len(ids), UNSET, np.int64)
+            self.changes.append(Appended(ids, matrix, metadata, created, expires))
+        return UpsertReport(inserted=len(distinct) - updated, updated=updated)
+
     def delete(self, call: str, record_id: str) -> None:
         """
         Plan a hard deletion.
@@ -302,6 +335,13 @@ class Plan:
         return BatchReport(**self.counts)
 
 
+def _slot(table: Table, record_id: str) -> int:
+    slot = table.names.find(record_id, table.n)
+    if slot < 0:
+        raise InvalidInput("id", "one that has a slot", record_id)  # only a damaged log says so
+    return slot
+
+
 def apply(table: Table, changes: Sequence[Change]) -> None:
     """
     Carry out planned changes.
@@ -311,21 +351,28 @@ def apply(table: Table, changes: Sequence[Change]) -> None:
     table : Table
         What to change; the caller rolls back on failure.
     changes : sequence of Change
-        From a plan against this very state.
+        From a plan against this very state, or from a log.
+
+    Raises
+    ------
+    InvalidInput
+        If the log that they came from does not belong to this table.
     """
     for change in changes:
         match change:
             case Appended():
                 table.append(change)
             case Revive(record_id, now):
-                table.revive(table.names.find(record_id, table.n), now)
+                table.revive(_slot(table, record_id), now)
             case Kill(record_id, hidden_at):
-                table.kill(table.names.find(record_id, table.n), hidden_at)
+                table.kill(_slot(table, record_id), hidden_at)
             case Sweep(slots):
                 for slot in slots.tolist():
+                    if not 0 <= slot < table.n:
+                        raise InvalidInput("slots", f"slots below {table.n}", slot)
                     table.kill(slot)
                 table.refresh_expiry()
             case Describe(record_id, metadata):
-                table.set_metadata(table.names.find(record_id, table.n), metadata)
+                table.set_metadata(_slot(table, record_id), metadata)
             case Expire(record_id, expires_at):
-                table.set_expiry(table.names.find(record_id, table.n), expires_at)
+                table.set_expiry(_slot(table, record_id), expires_at)

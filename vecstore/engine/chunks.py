@@ -89,8 +89,11 @@ def chunk_sections(chunks: Sequence[Chunk], n: int) -> dict[str, NDArray[Any]]:
     dict
         Sections `offsets`, `blob`, `created_at`, `expires_at`, `deleted_at`.
     """
-    blobs = [chunks[slot // CHUNK].metadata[slot % CHUNK] for slot in range(n)]
-    offsets, blob = packed(blobs)
+    whole = [
+        chunk.metadata if isinstance(chunk.metadata, MappedBlobs) else chunk.metadata[: n - first]
+        for first, chunk in zip(range(0, n, CHUNK), chunks, strict=False)
+    ]
+    offsets, blob = packed(whole)
     facts: dict[str, NDArray[Any]] = {"offsets": offsets, "blob": blob}
     return facts | {name: times(chunks, name, n) for name in _TIMES}
 

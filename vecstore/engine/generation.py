@@ -18,13 +18,16 @@ from vecstore.config import MAX_DIM, StoreConfig, metric_name, whole_number
 from vecstore.engine.chunks import UNSET, chunk_sections, mapped_chunks, times
 from vecstore.engine.names import Names
 from vecstore.engine.table import Table
-from vecstore.engine.view import NEVER
+from vecstore.engine.view import NEVER, ReadView
 from vecstore.errors import CorruptData, InvalidInput
+from vecstore.index.absorb import due_batches
+from vecstore.index.fingerprint import fingerprint_of
 from vecstore.index.graph_data import graph_from, graph_meta, graph_sections
 from vecstore.index.vectors import MAX_SLOTS
 from vecstore.kernels import bitset
-from vecstore.storage.checkpoint import Content, open_generation
+from vecstore.storage.checkpoint import Content, RowsContent, open_generation
 from vecstore.storage.files import Files
+from vecstore.storage.frames import LogHeader
 from vecstore.storage.layout import UNREADABLE
 from vecstore.storage.manifest import Manifest
 from vecstore.storage.rows import HEADER_BYTES, MappedRows
@@ -32,72 +35,81 @@ from vecstore.storage.rows import HEADER_BYTES, MappedRows
 Sections = dict[str, NDArray[Any]]
 
 
-def manifest_of(table: Table, generation: int) -> Manifest:
+def manifest_of(
+    view: ReadView, config: StoreConfig, metric: str, generation: int, log: LogHeader
+) -> Manifest:
     """
-    Describe a table as the next generation.
+    Describe a state of a table as a generation.
 
     Parameters
     ----------
-    table : Table
-        Not changed meanwhile.
+    view : ReadView
+        The state.
+    config : StoreConfig
+        The handle's.
+    metric : str
+        Canonical name.
     generation : int
         Its number.
+    log : LogHeader
+        Of the log with the calls after it.
 
     Returns
     -------
     Manifest
         Complete but for its files.
     """
-    index = table.index
+    snapshot, hnsw = view.snapshot, config.hnsw
     # while batches are due, how many are in the graph is a matter of time, and so is its hash
-    settled = index is not None and not index._due()
+    settled = snapshot is not None and not due_batches(
+        snapshot.graph.n_indexed, view.n, config.flat_threshold, hnsw.as_printed
+    )
     return Manifest(
         generation=generation,
-        seqno=table.seqno,
-        dim=table.dim,
-        metric=table.metric,
-        config=table.config.to_dict(),
-        n=table.n,
-        n_live=table.n_live,
-        n_soft=table.n_soft,
-        next_expiry=None if table.next_expiry == NEVER else table.next_expiry,
-        graph=graph_meta(index.graph) if index is not None else {},
-        fingerprint=index.fingerprint() if index is not None and settled else "",
+        seqno=view.seqno,
+        dim=view.dim or None,
+        metric=metric,
+        config=config.to_dict(),
+        n=view.n,
+        n_live=view.n_live,
+        n_soft=view.n_soft,
+        next_expiry=None if view.next_expiry == NEVER else view.next_expiry,
+        graph=graph_meta(snapshot.graph) if snapshot is not None else {},
+        fingerprint=fingerprint_of(snapshot, view.dim, metric) if snapshot and settled else "",
+        first_log=log.number,
+        first_salt=log.salt,
         files={},
     )
 
 
-def content_of(table: Table) -> Content | None:
+def content_of(view: ReadView, rows: RowsContent) -> Content:
     """
     Collect what a checkpoint writes.
 
     Parameters
     ----------
-    table : Table
-        Not changed meanwhile. Where it maps a rows file, that file is continued.
+    view : ReadView
+        With slots; calls that come meanwhile do not change it.
+    rows : RowsContent
+        Its rows.
 
     Returns
     -------
-    Content or None
-        None while there are no slots.
+    Content
+        All files of a generation.
     """
-    if table.index is None or table.n == 0:
-        return None
-    n = table.n
-    storage = table.index.storage
-    mapped = storage if isinstance(storage, MappedRows) else None
-    deleted = times(table.chunks, "deleted_at", n)
-    live = table.live[: -(-n // 64)]
-    leads = bitset.unpack_mask(live, n) | (deleted != UNSET)
-    facts = {"live": live, "norms": table.norms[:n], **chunk_sections(table.chunks, n)}
+    assert view.snapshot is not None
+    n = view.n
+    live = view.live[: -(-n // 64)]
+    leads = bitset.unpack_mask(live, n) | (times(view.chunks, "deleted_at", n) != UNSET)
+    facts = {"live": live, "norms": view.norms[:n], **chunk_sections(view.chunks, n)}
+    ids = view.names.sections(leads)
     return Content(
-        rows=table.index.rows,
-        rows_file=mapped.path.name if mapped is not None else None,
-        rows_on_disk=mapped.n_on_disk if mapped is not None else 0,
-        sections={
-            "hnsw_index": graph_sections(table.index.graph),
+        rows,
+        {
+            "hnsw_index": graph_sections(view.snapshot.graph),
             "metadata": facts,
-            "ids": table.names.sections(leads),
+            "ids": ids,
         },
     )
 
@@ -144,7 +156,7 @@ def open_table(files: Files, root: Path, manifest: Manifest, config: StoreConfig
         return table
     try:
         adopt_generation(table, files, root, manifest, opened)
-        table.index.graph = graph_from(
+        table.index.graph = table.mapped_graph = graph_from(
             manifest.graph, opened["hnsw_index"], config.hnsw.m, manifest.n
         )
     except UNREADABLE as exc:
@@ -158,7 +170,7 @@ def adopt_generation(
     table: Table, files: Files, root: Path, manifest: Manifest, opened: dict[str, Sections]
 ) -> None:
     """
-    Let a table look into the files of a generation that holds all it holds; the graph stays.
+    Let an empty table look into the files of a generation; the graph comes after.
 
     Parameters
     ----------
@@ -180,29 +192,45 @@ def adopt_generation(
     """
     assert table.index is not None
     n, facts, ids = manifest.n, opened["metadata"], opened["ids"]
-    n_ids = len(ids["hashes"])
-    n_norms = n if table.metric == "cosine" else 0
-    _check(facts, "live", "<u8", -(-n // 64))
-    _check(facts, "norms", "<f8", n_norms)
-    for name in ("created_at", "expires_at", "deleted_at"):
-        _check(facts, name, "<i8", n)
-    for sections in (facts, ids):
-        _check(sections, "offsets", "<i8", n + 1)
-        _check(sections, "blob", "|u1", len(sections["blob"]))
-    _check(ids, "hashes", "<u8", n_ids)
-    _check(ids, "slots", "<i4", n_ids)
+    check_sections_of(manifest, opened)
     if (counted := bitset.count(facts["live"])) != manifest.n_live:
         raise InvalidInput("live", f"{manifest.n_live} live slots", counted)
     rows = manifest.files["vectors"]
     stride = table.index.storage.array.shape[1]
     if rows.length != HEADER_BYTES + n * stride * 4:
         raise InvalidInput(rows.name, f"{n} rows of {stride} float32", f"{rows.length} bytes")
-    storage = MappedRows(files, root / rows.name, stride, n)
-    # nothing can fail from here on, so the table looks into one generation or the other
-    table.index.storage = storage
+    table.index.storage = MappedRows(files, root / rows.name, stride, n)
     table.live, table.norms = facts["live"], facts["norms"]
     table.chunks = mapped_chunks(root / manifest.files["metadata"].name, facts, n)
     table.names = Names(root / manifest.files["ids"].name, ids)
+
+
+def check_sections_of(manifest: Manifest, opened: dict[str, Sections]) -> None:
+    """
+    Check types and shapes of the sections of a generation.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The generation.
+    opened : dict
+        Its sections.
+
+    Raises
+    ------
+    InvalidInput, KeyError
+        If a section is missing or has an impossible shape.
+    """
+    n, facts, ids = manifest.n, opened["metadata"], opened["ids"]
+    _check(facts, "live", "<u8", -(-n // 64))
+    _check(facts, "norms", "<f8", n if manifest.metric == "cosine" else 0)
+    for name in ("created_at", "expires_at", "deleted_at"):
+        _check(facts, name, "<i8", n)
+    for sections in (facts, ids):
+        _check(sections, "offsets", "<i8", n + 1)
+        _check(sections, "blob", "|u1", len(sections["blob"]))
+    _check(ids, "hashes", "<u8", len(ids["hashes"]))
+    _check(ids, "slots", "<i4", len(ids["hashes"]))
 
 
 def _check(sections: Sections, name: str, dtype: str, length: int) -> None:

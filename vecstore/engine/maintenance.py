@@ -1,28 +1,34 @@
 """
-Upkeep: absorbing the tail, rewriting without the dead.
+Upkeep: absorbing the tail, making checkpoints when they are due, rewriting without the dead.
 
-With `maintenance="background"` a thread lives as long as batches are due and no longer. The graph
+With `maintenance="background"` a thread lives as long as something is due and no longer. The graph
 grows on copies that no reader sees, a few batches at a time, and is then published. When and where
-this happens has no influence on the graph (`index.absorb`).
+this happens has no influence on the graph (`index.absorb`). Only published slots are absorbed:
+those of a call that is not durable yet might still be taken back.
+
+Locks are taken in this order: `_absorbing`, `Saver.saving`, the writer's.
 """
 
+import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from vecstore.engine.chunks import CHUNK
+from vecstore.engine.saver import Saver
 from vecstore.engine.table import Appended, Table
 from vecstore.engine.writer import Writer
 from vecstore.errors import InvalidInput
-from vecstore.index.absorb import rest_batches
+from vecstore.index.absorb import due_batches, rest_batches
 from vecstore.index.progress import progress_of
 from vecstore.kernels import bitset
 from vecstore.kernels.graph import HnswGraph
 
 Batches = list[tuple[int, int]]
+Tell = Callable[[int], None]
 _log = logging.getLogger("vecstore")
 
 
@@ -34,13 +40,15 @@ class Maintenance:
     ----------
     writer : Writer
         Whose table is kept.
+    saver : Saver or None
+        Its generations; None in memory and for reading.
     mode : str
-        ``"background"``: due batches wait for a thread; ``"inline"``: the caller absorbs them;
-        ``"off"``: they stay due.
+        ``"background"``: what is due waits for a thread; ``"inline"``: the caller does it.
     """
 
-    def __init__(self, writer: Writer, mode: str) -> None:
+    def __init__(self, writer: Writer, saver: Saver | None, mode: str) -> None:
         self._writer = writer
+        self._saver = saver
         self._mode = mode
         # one absorber at a time; reentrant, since a progress callback may use the store
         self._absorbing = threading.RLock()
@@ -49,13 +57,26 @@ class Maintenance:
         self._stop = False
         self._absorber: int | None = None  # the thread that holds _absorbing
 
+    @property
+    def _work(self) -> bool:
+        return bool(self._due()) or (self._saver is not None and self._saver.due)
+
+    def _due(self) -> Batches:
+        """List the batches that published slots make due."""
+        view, config = self._writer.view, self._writer.table.config
+        if view.snapshot is None:
+            return []
+        n_indexed, threshold = view.snapshot.graph.n_indexed, config.flat_threshold
+        return due_batches(n_indexed, view.n, threshold, config.hnsw.as_printed)
+
     def after_write(self) -> None:
-        """Absorb what is due, here or in the background."""
-        index = self._writer.table.index
-        if self._mode == "off" or index is None or not index._due():
+        """Absorb what is due and make a checkpoint where it is due, here or in the background."""
+        if not self._work:
             return
         if self._mode == "inline":
             self.absorb_due()
+            if self._saver is not None:
+                self._saver.checkpoint_if_due()
             return
         with self._starting:
             if self._thread is None or not self._thread.is_alive():
@@ -65,17 +86,18 @@ class Maintenance:
                     thread.start()
                 except RuntimeError as exc:
                     # the write is done; what is due stays due, for the next write or fingerprint
-                    _log.warning("no thread for absorbing could be started: %s", exc)
+                    _log.warning("no thread for upkeep could be started: %s", exc)
                 else:
                     self._thread = thread
 
     def _run(self) -> None:
         while self._keeps_on():
-            if not self._absorb_some():
+            if self._saver is not None:
+                self._saver.checkpoint_if_due()
+            if not self._keeps_on() or not self._absorb_some():
                 with self._starting:
-                    # under the lock after_write takes, so that no due batch is overlooked
-                    index = self._writer.table.index
-                    if index is None or not index._due() or not self._keeps_on():
+                    # under the lock after_write takes, so that nothing due is overlooked
+                    if not self._work or not self._keeps_on():
                         self._thread = None
                         return
 
@@ -112,11 +134,9 @@ class Maintenance:
         progress : bool or callable
             Called with (done, total).
         """
-        with self._writer.lock:
-            index = self._writer.table.index
-            due = index._due() if index is not None else []
+        due = self._due()
         if due:
-            self._absorb_all(due[0][0], due[-1][1], 0, progress)
+            self._absorb_all(due[0][0], due[-1][1], progress)
 
     def optimize(self, progress: Any) -> None:
         """
@@ -127,19 +147,37 @@ class Maintenance:
         progress : bool or callable
             Called with (done, total).
         """
-        index = self._writer.table.index
-        if index is not None:
-            last = len(index)
-            self._absorb_all(index.graph.n_indexed, last, last, progress)
+        with self._absorbing:
+            self._writer.refuse_writes()
+            view = self._writer.view
+            if view.snapshot is None:
+                return
+            first, last = view.snapshot.graph.n_indexed, view.n
+            with progress_of(progress) as tell:
+                self._absorb_to(last, lambda done: tell(done - first, last - first))
 
-    def _absorb_all(self, first: int, last: int, whole_to: int, progress: Any) -> None:
+    def _absorb_to(self, last: int, tell: Tell) -> None:
+        """Absorb what is due, and then the rest up to `last`, shown once it is on disk."""
+        while self._absorb_some(tell):
+            pass
+        table, saver = self._writer.table, self._saver
+        assert table.index is not None
+        rest = rest_batches(table.index.graph.n_indexed, last, table.config.hnsw.as_printed)
+        grown = self._grown(table, rest, tell) if rest else None
+        if saver is not None:
+            # the boundary that this sets is durable before anybody can build on it
+            saver.checkpoint(grown)
+        elif grown is not None:
+            self._writer.publish_graph(table, grown)
+
+    def _absorb_all(self, first: int, last: int, progress: Any) -> None:
         with progress_of(progress) as tell:
-            while self._absorb_some(whole_to, lambda done: tell(done - first, last - first)):
+            while self._absorb_some(lambda done: tell(done - first, last - first)):
                 pass
 
-    def _absorb_some(self, whole_to: int = 0, tell: Callable[[int], None] | None = None) -> bool:
+    def _absorb_some(self, tell: Tell | None = None) -> bool:
         """
-        Absorb a few of the batches that are due, or lie below `whole_to`; publish the graph.
+        Absorb a few of the batches that are due; publish the graph.
 
         Returns
         -------
@@ -147,32 +185,27 @@ class Maintenance:
             False where there was nothing to do.
         """
         with self._absorbing:
-            with self._writer.lock:
-                self._writer.refuse_writes()
-                table = self._writer.table
-                index = table.index
-                if index is None:
-                    return False
-                batches = index._due()
-                end = batches[-1][1] if batches else index.graph.n_indexed
-                batches += rest_batches(end, min(whole_to, len(index)), index.config.as_printed)
-            some = _few(batches)
-            if not some:
-                return False
-            grown: list[HnswGraph] = []
+            self._writer.refuse_if_closed()
+            table, some = self._writer.table, _few(self._due())
+            return bool(some) and self._writer.publish_graph(table, self._grown(table, some, tell))
 
-            def _publish(graph: HnswGraph) -> bool:
-                grown[:] = [graph]
-                if tell is not None:
-                    tell(graph.n_indexed)
-                return threading.current_thread() is not self._thread or self._keeps_on()
+    def _grown(self, table: Table, batches: Batches, tell: Tell | None) -> HnswGraph:
+        """Grow a copy of the graph, or as much of it as there is time for."""
+        assert table.index is not None
+        grown: list[HnswGraph] = []
 
-            before, self._absorber = self._absorber, threading.get_ident()
-            try:
-                index._absorb(some, in_place=False, publish=_publish)
-            finally:
-                self._absorber = before
-            return self._writer.publish_graph(table, grown[0])
+        def _publish(graph: HnswGraph) -> bool:
+            grown[:] = [graph]
+            if tell is not None:
+                tell(graph.n_indexed)
+            return threading.current_thread() is not self._thread or self._keeps_on()
+
+        before, self._absorber = self._absorber, threading.get_ident()
+        try:
+            table.index._absorb(batches, in_place=False, publish=_publish)
+        finally:
+            self._absorber = before
+        return grown[0]
 
     def compact(self) -> int:
         """
@@ -183,13 +216,16 @@ class Maintenance:
         int
             Slots removed.
         """
-        with self._absorbing, self._writer.lock:
+        with self.alone():
             self._writer.refuse_writes()
             old = self._writer.table
             removed = old.n - old.n_live
             if removed == 0 or old.index is None:
                 return 0
+            if self._saver is not None:
+                self._saver.check()
             new = survivors(old)
+            new.seqno = old.seqno + 1
             assert new.index is not None
 
             def _publish(graph: HnswGraph) -> bool:
@@ -197,8 +233,25 @@ class Maintenance:
                 return True
 
             new.index._absorb(new.index._due(), in_place=True, publish=_publish)
-            self._writer.replace_table(new)
+            if self._saver is not None:
+                self._saver.replace(new)
+            else:
+                self._writer.put(new)
             return removed
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """
+        Keep writes, absorption and checkpoints out; reads go on.
+
+        Yields
+        ------
+        None
+            While everything else waits.
+        """
+        saving = self._saver.saving if self._saver is not None else contextlib.nullcontext()
+        with self._absorbing, saving, self._writer.lock:
+            yield
 
 
 def _few(batches: Batches) -> Batches:

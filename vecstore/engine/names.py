@@ -61,6 +61,26 @@ class MappedBlobs:
         """
         return MappedBlobs(self._path, self._offsets[first : last + 1], self._blob)
 
+    def span(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """
+        Give all of them as they lie in the file.
+
+        Returns
+        -------
+        int64[n + 1], uint8[bytes]
+            Offsets, from 0 on, and bytes.
+
+        Raises
+        ------
+        CorruptData
+            If the offsets do not ascend within the file.
+        """
+        offsets = self._offsets
+        ends = (int(offsets[0]), int(offsets[-1]))
+        if not 0 <= ends[0] <= ends[1] <= len(self._blob) or (np.diff(offsets) < 0).any():
+            raise CorruptData(self._path, 0, "entries lie outside the file")
+        return offsets - offsets[0], self._blob[ends[0] : ends[1]]
+
     def decoded(self, i: int) -> str:
         """
         Read one as text.
@@ -86,23 +106,35 @@ class MappedBlobs:
             raise CorruptData(self._path, 0, f"entry {i} is not UTF-8") from None
 
 
-def packed(blobs: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+Blobs = Sequence[bytes] | MappedBlobs
+
+
+def packed(parts: Sequence[Blobs]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """
     Join byte strings for a file.
 
     Parameters
     ----------
-    blobs : sequence of bytes
-        In order.
+    parts : sequence of sequences of bytes
+        In order; what is mapped is copied as a whole.
 
     Returns
     -------
     int64[n + 1], uint8[bytes]
         Offsets and bytes, as `MappedBlobs` takes them.
     """
-    offsets = np.zeros(len(blobs) + 1, np.int64)
-    np.cumsum([len(blob) for blob in blobs], out=offsets[1:])
-    return offsets, np.frombuffer(b"".join(blobs), np.uint8)
+    offsets, blobs, end = [np.zeros(1, np.int64)], [np.zeros(0, np.uint8)], 0
+    for part in parts:
+        if isinstance(part, MappedBlobs):
+            places, blob = part.span()
+        else:
+            places = np.zeros(len(part) + 1, np.int64)
+            np.cumsum([len(one) for one in part], out=places[1:])
+            blob = np.frombuffer(b"".join(part), np.uint8)
+        offsets.append(places[1:] + end)
+        blobs.append(blob)
+        end += len(blob)
+    return np.concatenate(offsets), np.concatenate(blobs)
 
 
 def hash_id(record_id: str) -> int:
@@ -119,7 +151,24 @@ def hash_id(record_id: str) -> int:
     int
         In [0, 2⁶⁴).
     """
-    return int.from_bytes(hashlib.blake2b(record_id.encode(), digest_size=8).digest(), "little")
+    return hash_bytes(record_id.encode())
+
+
+def hash_bytes(raw: bytes) -> int:
+    """
+    Hash an id that is encoded already.
+
+    Parameters
+    ----------
+    raw : bytes
+        UTF-8.
+
+    Returns
+    -------
+    int
+        In [0, 2⁶⁴).
+    """
+    return int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), "little")
 
 
 class Names:
@@ -275,27 +324,27 @@ class Names:
 
     def sections(self, kept: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
         """
-        Write the names down.
+        Write the names of the first `n` slots down; others may be added meanwhile.
 
         Parameters
         ----------
         kept : bool[n]
-            Slots that an id may lead to: live or soft-deleted.
+            Slots that an id may lead to: live or soft-deleted, no two of one id.
 
         Returns
         -------
         dict
             Sections as the constructor takes them.
         """
-        ids = [self._stored[slot] for slot in range(self._n_stored)]
-        ids += [record_id.encode() for record_id in self._ids]
-        offsets, blob = packed(ids)
-        recent = np.fromiter(self._recent.values(), np.int32, len(self._recent))
-        fresh = np.fromiter(map(hash_id, self._recent), np.uint64, len(self._recent))
-        slots = np.concatenate([self._slots, recent])
+        first, n = self._n_stored, len(kept)
+        ids = [record_id.encode() for record_id in self._ids[: n - first]]
+        offsets, blob = packed([self._stored, ids])
+        recent = np.flatnonzero(kept[first:]).astype(np.int32)
+        fresh = np.fromiter((hash_bytes(ids[at]) for at in recent), np.uint64, len(recent))
+        slots = np.concatenate([self._slots, recent + np.int32(first)])
         hashes = np.concatenate([self._hashes, fresh])
         # a damaged file may name slots that do not exist
-        known = (slots >= 0) & (slots < len(kept))
+        known = (slots >= 0) & (slots < n)
         leads = known & kept[np.where(known, slots, 0)]
         order = np.lexsort((slots[leads], hashes[leads]))
         return {
@@ -304,3 +353,21 @@ class Names:
             "hashes": hashes[leads][order],
             "slots": slots[leads][order],
         }
+
+    def take_over(self, other: "Names", n: int) -> None:
+        """
+        Add the names that another object has and this one lacks.
+
+        Parameters
+        ----------
+        other : Names
+            Of the same table, from an older generation.
+        n : int
+            Slots to know afterwards.
+        """
+        known = self._n_stored + len(self._ids)
+        begin, end = known - other._n_stored, n - other._n_stored
+        ids = other._ids[begin:end]
+        self._ids += ids
+        self._previous += other._previous[begin:end]
+        self._recent.update(zip(ids, range(known, n), strict=True))

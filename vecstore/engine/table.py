@@ -76,6 +76,7 @@ class Table:
         self.chunks: list[Chunk] = []
         self.live: NDArray[np.uint64] = np.zeros(0, np.uint64)
         self.norms: NDArray[np.float64] = np.zeros(0)
+        self.mapped_graph: HnswGraph | None = None  # as opened; mapped, not in memory
         self._fresh: set[int] = set()  # chunks no view holds, free to change
         if dim is not None:
             self.fix_dim(dim)

@@ -1,37 +1,28 @@
 """
-The one writer: it plans a call, applies it, publishes a view, and checkpoints.
+The one writer: it plans a call, applies it, logs it, waits for the log, and publishes a view.
 
 `lock` protects the table: whoever changes it holds the lock, readers need only `view`. A call is
-one seqno; it is planned against the newest state, and either all of it is applied or nothing.
-There is no log yet: what was written since the last checkpoint is lost if the process dies.
+one seqno; it is planned against the newest *applied* state, and either all of it is applied and
+logged or nothing. Readers see *published* states, whose calls are as durable as was asked for.
+Not here: the log and who syncs it (`journal`), generations on disk (`saver`).
 """
 
 import dataclasses
+import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
-
-import numpy as np
 
 from vecstore.engine.changes import Change, Plan, Sweep, apply
-from vecstore.engine.generation import adopt_generation, content_of, manifest_of
+from vecstore.engine.encoding import encode
+from vecstore.engine.journal import Journal, Position
 from vecstore.engine.table import Table
-from vecstore.engine.verify import file_problems, graph_issues
 from vecstore.engine.view import ReadView
-from vecstore.errors import NotAvailable, StoreClosed
-from vecstore.index.fingerprint import fingerprint_of
-from vecstore.index.search import Snapshot
-from vecstore.kernels.distance import METRICS, Space
-from vecstore.kernels.graph import HnswGraph, empty_graph
-from vecstore.model import BatchReport, StoreStats, VerifyReport
-from vecstore.storage.checkpoint import (
-    check_generation,
-    open_generation,
-    remove_stale,
-    write_generation,
-)
-from vecstore.storage.files import Files
-from vecstore.storage.manifest import Manifest
+from vecstore.errors import InvalidInput, ReadOnlyStore, StoreClosed
+from vecstore.kernels.graph import HnswGraph
+from vecstore.model import BatchReport
+from vecstore.storage.frames import MAX_CALL_BYTES
+
+Committed = tuple[ReadView, Position]
 
 
 class Writer:
@@ -42,39 +33,33 @@ class Writer:
     ----------
     table : Table
         What to change.
-    files : Files
-        The file system.
-    root : Path or None
-        The store's directory; None in memory.
-    manifest : Manifest or None
-        The generation on disk; None in memory.
     read_only : bool
-        Refuse every change, and write nothing on closing.
+        Refuse every change.
+
+    Attributes
+    ----------
+    journal : Journal or None
+        The log; None in memory and for reading. Set once, before the first call.
+    applied : ReadView
+        The newest state; its last calls may not be durable yet.
+    view : ReadView
+        The newest published state.
     """
 
-    def __init__(
-        self,
-        table: Table,
-        files: Files,
-        root: Path | None,
-        manifest: Manifest | None,
-        *,
-        read_only: bool = False,
-    ) -> None:
+    def __init__(self, table: Table, *, read_only: bool = False) -> None:
         self.lock = threading.RLock()
         self.table = table
-        self.manifest = manifest
-        self._files = files
-        self._root = root
+        self.journal: Journal | None = None
         self.closed = False
         self.read_only = read_only
-        self._generation = manifest.generation if manifest is not None else 0
-        self._saved = (table.seqno, table.index.graph if table.index is not None else None)
-        self.view: ReadView = table.view()
+        self.applied: ReadView = table.view()
+        self.view: ReadView = self.applied
+        self._publishing = threading.Lock()  # protects view; taken after lock
+        self._process = os.getpid()
 
     def change(self, now: int, plan: Callable[[Plan], None]) -> BatchReport:
         """
-        Plan a call and carry it out.
+        Plan a call, carry it out, and wait until it is durable.
 
         Parameters
         ----------
@@ -90,33 +75,13 @@ class Writer:
         """
         with self.lock:
             self.refuse_writes()
-            planned = Plan(self.table, self.view, now)
+            planned = Plan(self.table, self.applied, now)
             plan(planned)
             report = planned.finish()
-            if planned.changes:
-                self.commit(planned.changes)
-            return report
-
-    def commit(self, changes: list[Change]) -> None:
-        """
-        Apply planned changes as one seqno and publish them.
-
-        Parameters
-        ----------
-        changes : list of Change
-            Planned under the lock that is still held.
-        """
-        self.refuse_writes()
-        mark = self.table.mark()
-        try:
-            apply(self.table, changes)
-            self.table.seqno += 1
-            view = self.table.view()
-        except BaseException:
-            # Ctrl-C and a full disk alike: the call did not happen
-            self.table.rollback(mark)
-            raise
-        self.view = view
+            committed = self._commit(planned.changes) if planned.changes else None
+        if committed is not None:
+            self._settle(committed)
+        return report
 
     def sweep(self, now: int) -> int:
         """
@@ -134,14 +99,57 @@ class Writer:
         """
         with self.lock:
             self.refuse_writes()
-            outlived = self.view.outlived_slots(now)
-            if len(outlived):
-                self.commit([Sweep(outlived)])
-            return len(outlived)
+            outlived = self.applied.outlived_slots(now)
+            committed = self._commit([Sweep(outlived)]) if len(outlived) else None
+        if committed is not None:
+            self._settle(committed)
+        return len(outlived)
 
-    def publish(self) -> None:
-        """Show readers the table as it is; the lock is held."""
-        self.view = self.table.view()
+    def _commit(self, changes: list[Change]) -> Committed:
+        """Apply and log planned changes as one seqno; the lock is held."""
+        kind, chunks = encode(changes) if self.journal is not None else (0, [])
+        size = sum(len(chunk) for chunk in chunks)
+        if size > MAX_CALL_BYTES:
+            raise InvalidInput("a call", f"at most {MAX_CALL_BYTES} bytes", f"{size} bytes")
+        mark, before = self.table.mark(), self.applied
+        begin = position = self.journal.position if self.journal is not None else (0, 0)
+        try:
+            apply(self.table, changes)
+            self.table.seqno += 1
+            view = self.table.view()
+            if self.journal is not None:
+                position = self.journal.append(self.table.seqno, kind, chunks)
+            self.applied = view
+        except BaseException:
+            # Ctrl-C and a full disk alike: the call did not happen
+            self.table.rollback(mark)
+            self.applied = before
+            if self.journal is not None:
+                self.journal.take_back(begin, self.table.seqno)
+            raise
+        return view, position
+
+    def _settle(self, committed: Committed) -> None:
+        """Wait until a call is durable, and show it; the lock is not held."""
+        view, position = committed
+        if self.journal is not None:
+            self.journal.wait(position)
+        self.publish(view)
+
+    def publish(self, view: ReadView) -> None:
+        """
+        Show readers a state, unless they see a later one already.
+
+        Parameters
+        ----------
+        view : ReadView
+            Whose calls are durable.
+        """
+        with self._publishing:
+            if self.applied.seqno == view.seqno:
+                view = self.applied  # the same records, in the newest arrays
+            if view.seqno >= self.view.seqno:
+                self.view = _with_newer_graph(view, self.view)
 
     def publish_graph(self, table: Table, graph: HnswGraph) -> bool:
         """
@@ -152,111 +160,66 @@ class Writer:
         table : Table
             The table whose rows the graph covers.
         graph : HnswGraph
-            With arrays that nobody writes any more.
+            Over published slots, with arrays that nobody writes any more.
 
         Returns
         -------
         bool
             False if the store was closed or has another table by now.
         """
-        with self.lock:
+        with self.lock, self._publishing:
             if self.closed or self.table is not table or table.index is None:
                 return False
             # a progress callback may have had more absorbed meanwhile
             if graph.n_indexed > table.index.graph.n_indexed:
                 table.take_graph(graph)
-                self.publish()
+                self.applied = with_graph(self.applied, graph)
+                self.view = with_graph(self.view, graph)
             return True
 
-    def replace_table(self, table: Table) -> None:
+    def put(self, table: Table) -> None:
         """
-        Put another table in the place of the current one: on disk first, then for readers.
+        Put another table in the place of the current one; the lock is held.
 
         Parameters
         ----------
         table : Table
-            With the same records; the lock is held.
+            Durable, with a later seqno.
         """
-        table.seqno = self.table.seqno + 1
-        self._write(table)
-        self.table = table
-        self.publish()
-        self._remove_stale()
+        with self._publishing:
+            self.table = table
+            self.applied = self.view = table.view()
 
-    @property
-    def dirty(self) -> bool:
-        """Whether rows, records or the graph differ from what is on disk."""
-        index = self.table.index
-        graph = index.graph if index is not None else None
-        return self._saved[0] != self.table.seqno or self._saved[1] is not graph
-
-    @property
-    def settings_changed(self) -> bool:
-        """Whether the handle was opened with settings that the manifest does not have yet."""
-        stored, table = self.manifest, self.table
-        if stored is None:
-            return False
-        return (stored.dim, stored.config) != (table.dim, table.config.to_dict())
-
-    def checkpoint(self) -> None:
-        """Write the table as the next generation; nothing in memory or where nothing changed."""
-        with self.lock:
-            self.refuse_writes()
-            if self.dirty:
-                self._write(self.table)
-                self.publish()
-                self._remove_stale()
-            elif self.settings_changed:
-                self._write_settings()
-                self._remove_stale()
-
-    def _write(self, table: Table) -> None:
-        if self._root is None or self.manifest is None:
-            return
-        # the new files are copied from the mapped old ones: unseen damage in these must not be
-        # written down again under checksums that call it sound
-        check_generation(self._files, self._root, self.manifest)
-        # subtle: an attempt that failed may have swapped CURRENT before it did, so its number,
-        # and with it the names of its files, must never be used again
-        self._generation += 1
-        written = write_generation(
-            self._files,
-            self._root,
-            manifest_of(table, self._generation),
-            content_of(table),
-        )
-        self.manifest = written
-        if table.index is not None and table.n:
-            opened = open_generation(self._files, self._root, written)
-            adopt_generation(table, self._files, self._root, written, opened)
-        graph = table.index.graph if table.index is not None else None
-        self._saved = (table.seqno, graph)
-
-    def _write_settings(self) -> None:
-        """Write a manifest that names the files there are."""
-        assert self.manifest is not None
-        assert self._root is not None
-        self._generation += 1
-        fresh = manifest_of(self.table, self._generation)
-        fresh = dataclasses.replace(fresh, files=self.manifest.files)
-        self.manifest = write_generation(self._files, self._root, fresh, None)
-
-    def _remove_stale(self) -> None:
-        # last of all: should it fail, memory and disk agree already, and the next one tries again
-        if self._root is not None and self.manifest is not None:
-            remove_stale(self._files, self._root, self.manifest)
+    def refresh(self) -> None:
+        """Show readers the table as it lies in memory by now; the lock is held."""
+        with self._publishing:
+            published = self.view.seqno == self.applied.seqno
+            self.applied = self.table.view()
+            if published:
+                self.view = self.applied
 
     def refuse_if_closed(self) -> None:
         """
-        Raise where the store was closed.
+        Raise where the store was closed, or belongs to another process.
 
         Raises
         ------
         StoreClosed
-            If it was.
+            If so.
         """
         if self.closed:
-            raise StoreClosed(f"the store {self._root or ':memory:'} is closed; open it again")
+            name = self.table.path or ":memory:"
+            raise StoreClosed(f"the store {name} is closed; open it again")
+        if self.table.path is not None and os.getpid() != self._process:
+            raise StoreClosed(
+                f"the store {self.table.path} was opened by process {self._process}, from which "
+                f"this one was forked; open it again in this process"
+            )
+
+    @property
+    def forked(self) -> bool:
+        """Whether this process was forked from the one that opened the store."""
+        return os.getpid() != self._process
 
     def refuse_writes(self) -> None:
         """
@@ -266,100 +229,41 @@ class Writer:
         ------
         StoreClosed
             If the store was closed.
-        NotAvailable
-            If it was opened for queries only.
+        ReadOnlyStore
+            If it was opened for reading.
+        StorePoisoned
+            If an fsync failed.
         """
         self.refuse_if_closed()
-        if self.read_only:
-            raise NotAvailable("a change through a handle for queries", "use vecstore.open")
+        if self.read_only and self.table.path is not None:
+            raise ReadOnlyStore(self.table.path)
+        if self.journal is not None:
+            self.journal.refuse_if_poisoned()
 
-    def close(self) -> None:
-        """Checkpoint and end all writing; a second call does nothing."""
-        with self.lock:
-            if self.closed:
-                return
-            if not self.read_only:
-                self.checkpoint()
-                self._cut_hole()
-            self.closed = True
 
-    def fingerprint(self) -> str:
-        """
-        Hash the index of the newest view.
+def with_graph(view: ReadView, graph: HnswGraph) -> ReadView:
+    """
+    Show the same records with another graph.
 
-        Returns
-        -------
-        str
-            32 hex digits.
-        """
-        with self.lock:  # not between a grown graph and its view
-            view = self.view
-        snapshot = view.snapshot or Snapshot(
-            Space(METRICS[self.table.metric], np.zeros((0, 0), np.float32)),
-            empty_graph(self.table.config.hnsw.m),
-            0,
-        )
-        return fingerprint_of(snapshot, view.dim, self.table.metric)
+    Parameters
+    ----------
+    view : ReadView
+        With rows.
+    graph : HnswGraph
+        Over some of its slots.
 
-    def verify(self) -> VerifyReport:
-        """
-        Look for damage, on disk and in the graph.
+    Returns
+    -------
+    ReadView
+        Otherwise the same.
+    """
+    assert view.snapshot is not None
+    return dataclasses.replace(view, snapshot=view.snapshot._replace(graph=graph))
 
-        Returns
-        -------
-        VerifyReport
-            What is damaged is reported, not raised.
-        """
-        with self.lock:  # no checkpoint meanwhile, which would remove files
-            view, manifest = self.view, self.manifest
-            if self._root is None or manifest is None:
-                problems, findings = graph_issues(view, None)
-                return VerifyReport(tuple(problems), tuple(findings))
-            damage = list(file_problems(self._files, self._root, manifest))
-            graph = manifest.files.get("hnsw_index")
-            on_disk = graph is not None and not self.dirty
-            path = str(self._root / graph.name) if graph is not None and on_disk else None
-            problems, findings = graph_issues(view, path)
-            return VerifyReport((*damage, *problems), tuple(findings))
 
-    def stats(self) -> StoreStats:
-        """
-        Count.
-
-        Returns
-        -------
-        StoreStats
-            As of now.
-        """
-        view, manifest = self.view, self.manifest
-        entries = manifest.files.values() if manifest is not None else []
-        snapshot = view.snapshot
-        graph = snapshot.graph if snapshot is not None else empty_graph(1)
-        arrays = (graph.levels, graph.links, graph.upper_start, graph.upper)
-        return StoreStats(
-            live=view.n_live,
-            soft_deleted=view.n_soft,
-            dead=view.n - view.n_live - view.n_soft,
-            slots=view.n,
-            indexed=graph.n_indexed,
-            tail=view.n - graph.n_indexed,
-            dim=view.dim or None,
-            metric=self.table.metric,
-            seqno=view.seqno,
-            generation=manifest.generation if manifest is not None else 0,
-            disk_bytes=sum(entry.length for entry in entries),
-            vector_bytes=snapshot.space.rows.nbytes if snapshot is not None else 0,
-            graph_bytes=sum(array.nbytes for array in arrays),
-        )
-
-    def abandon(self) -> None:
-        """End all writing without a checkpoint."""
-        with self.lock:
-            self.closed = True
-
-    def _cut_hole(self) -> None:
-        """Cut what growing left behind the rows, now that nothing will be appended."""
-        if self._root is not None and self.manifest is not None and self.manifest.files:
-            rows = self.manifest.files["vectors"]
-            if self._files.size(self._root / rows.name) > rows.length:
-                self._files.resize(self._root / rows.name, rows.length)
+def _with_newer_graph(view: ReadView, shown: ReadView) -> ReadView:
+    """Keep the graph that readers see, where it has grown since the view was made."""
+    old, new = shown.snapshot, view.snapshot
+    if old is not None and new is not None and old.graph.n_indexed > new.graph.n_indexed:
+        return with_graph(view, old.graph)
+    return view

@@ -1,9 +1,9 @@
 """
 Writing a generation to disk, and mapping it back.
 
-A checkpoint appends the new rows to the rows file, writes the other files anew, syncs them, and
-only then lets `manifest.publish` swap `CURRENT`; a crash before that leaves the old generation as
-it was. Afterwards the files that no manifest names are removed. Not here: what slots, ids and
+A checkpoint appends the new rows to the rows file, writes the other files anew and syncs them; only
+then `manifest.publish` swaps `CURRENT`, so a crash before that leaves the old generation as it
+was. Afterwards the files that no manifest names are removed. Not here: what slots, ids and
 metadata mean (`engine`).
 """
 
@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 from vecstore.errors import CorruptData, NotAStore
 from vecstore.storage.checksums import BLOCK_BYTES, BlockChecksums, check_blocks
 from vecstore.storage.files import Buffer, Files
+from vecstore.storage.frames import LOG_HEADER_BYTES
 from vecstore.storage.layout import (
     Kind,
     check_rows_header,
     check_sections,
+    existing_size,
     open_sections,
     rows_header,
     write_sections,
@@ -33,7 +35,8 @@ from vecstore.storage.manifest import (
     Manifest,
     file_name,
     is_own,
-    publish,
+    log_name,
+    log_number,
 )
 from vecstore.storage.rows import HEADER_BYTES
 
@@ -45,25 +48,41 @@ _KINDS = {
 }
 
 
-class Content(NamedTuple):
+class RowsContent(NamedTuple):
     """
-    What a generation holds beside its manifest.
+    The rows of a generation.
 
     Attributes
     ----------
-    rows : float32[n, stride]
+    array : float32[n, stride]
         All of them.
-    rows_file : str or None
-        The rows file that holds the first `rows_on_disk` already; None to begin a new one.
-    rows_on_disk : int
+    file : str or None
+        The rows file that holds the first `on_disk` already; None to begin a new one.
+    on_disk : int
         Rows that need not be written.
-    sections : dict
-        Roles `hnsw_index`, `metadata` and `ids` to named arrays.
+    sums : uint32[blocks]
+        Checksums of the blocks of `file`, up to those rows.
     """
 
-    rows: NDArray[np.float32]
-    rows_file: str | None
-    rows_on_disk: int
+    array: NDArray[np.float32]
+    file: str | None
+    on_disk: int
+    sums: NDArray[np.uint32]
+
+
+class Content(NamedTuple):
+    """
+    What is new in a generation, beside its manifest.
+
+    Attributes
+    ----------
+    rows : RowsContent or None
+        None where the rows are those of the generation before.
+    sections : dict
+        Roles `hnsw_index`, `metadata` and `ids`, or some of them, to named arrays.
+    """
+
+    rows: RowsContent | None
     sections: dict[str, dict[str, NDArray[Any]]]
 
 
@@ -103,19 +122,18 @@ def holds_store(files: Files, root: Path) -> bool:
         raise NotAStore(root, "the directory holds other files")  # LevelDB has a CURRENT too
     if CURRENT in names:
         return True
-    begun = {LOCK, "CURRENT.tmp", "manifest-000001.json"}
-    if any(is_own(name) and name not in begun for name in names):
+    begun = {LOCK, "CURRENT.tmp", "manifest-000001.json", log_name(1)}
+    called = log_name(1) in names and existing_size(files, root / log_name(1)) > LOG_HEADER_BYTES
+    if called or any(is_own(name) and name not in begun for name in names):
         raise CorruptData(root / CURRENT, 0, "the file is missing")
     if theirs:
         raise NotAStore(root, "the directory holds other files and no CURRENT")
     return False
 
 
-def write_generation(
-    files: Files, root: Path, manifest: Manifest, content: Content | None
-) -> Manifest:
+def write_files(files: Files, root: Path, manifest: Manifest, content: Content | None) -> Manifest:
     """
-    Write a generation and make it the current one.
+    Write the files of a generation; `publish` makes it the current one.
 
     Parameters
     ----------
@@ -124,31 +142,33 @@ def write_generation(
     root : Path
         The store.
     manifest : Manifest
-        Complete but for its `files`; without content, also those.
+        Its `files` are those that the generation shares with the one before.
     content : Content or None
         None where no file is to be written.
 
     Returns
     -------
     Manifest
-        As written.
+        With all its files, which are durable; their names are not yet.
     """
     entries = dict(manifest.files)
     if content is not None:
-        name, sums = _write_rows(files, root, manifest.generation, content)
-        entries["vectors"] = FileEntry(name, HEADER_BYTES + content.rows.nbytes, 0)
-        for role, arrays in {**content.sections, "checksums": {"vectors": sums}}.items():
+        sections = dict(content.sections)
+        if content.rows is not None:
+            rows = content.rows
+            name, sums = _write_rows(files, root, manifest.generation, rows)
+            entries["vectors"] = FileEntry(name, HEADER_BYTES + rows.array.nbytes, 0)
+            sections["checksums"] = {"vectors": sums}
+        for role, arrays in sections.items():
             name = file_name(role, manifest.generation)
             length = write_sections(files, root / name, _KINDS[role], arrays)
             entries[role] = FileEntry(name, length, _seal(files, root / name, length))
-    manifest = dataclasses.replace(manifest, files=entries)
-    publish(files, root, manifest)
-    return manifest
+    return dataclasses.replace(manifest, files=entries)
 
 
 def remove_stale(files: Files, root: Path, manifest: Manifest) -> None:
     """
-    Remove the files that the current manifest does not name.
+    Remove the files that the current manifest does not name, and the logs it does not need.
 
     Parameters
     ----------
@@ -162,7 +182,7 @@ def remove_stale(files: Files, root: Path, manifest: Manifest) -> None:
     kept = {LOCK, CURRENT, manifest.name, "snapshots"}
     kept |= {entry.name for entry in manifest.files.values()}
     for name in files.names(root):
-        if is_own(name) and name not in kept:
+        if is_own(name) and name not in kept and not log_number(name) >= manifest.first_log:
             files.remove(root / name)
 
 
@@ -257,29 +277,58 @@ def check_file(files: Files, root: Path, manifest: Manifest, role: str) -> None:
     if role != "vectors":
         check_sections(files, root / entry.name)
         return
+    check_blocks(files, root / entry.name, entry.length, rows_sums(files, root, manifest))
+
+
+def rows_sums(files: Files, root: Path, manifest: Manifest) -> NDArray[np.uint32]:
+    """
+    Map the checksums of the rows.
+
+    Parameters
+    ----------
+    files : Files
+        The file system.
+    root : Path
+        The store.
+    manifest : Manifest
+        One that names them.
+
+    Returns
+    -------
+    uint32[blocks]
+        As many as the rows file has blocks.
+
+    Raises
+    ------
+    CorruptData
+        If the file holds none, or another number of them.
+    """
     path = root / manifest.files["checksums"].name
-    sums = open_sections(files, path, Kind.CHECKSUMS).get("vectors")
-    if sums is None or sums.dtype != np.uint32 or sums.ndim != 1:
-        raise CorruptData(path, 0, "it holds no checksums of the vectors")
-    check_blocks(files, root / entry.name, entry.length, sums)
+    sums = _open_file(files, root, manifest, "checksums").get("vectors")
+    blocks = -(-manifest.files["vectors"].length // BLOCK_BYTES)
+    if sums is None or sums.dtype != np.uint32 or sums.shape != (blocks,):
+        raise CorruptData(path, 0, "it does not hold the checksums of the vectors")
+    return sums
 
 
 def _write_rows(
-    files: Files, root: Path, generation: int, content: Content
+    files: Files, root: Path, generation: int, rows: RowsContent
 ) -> tuple[str, NDArray[np.uint32]]:
     """Append the new rows; return the file's name and the checksums of its blocks."""
-    raw = content.rows.reshape(-1).view(np.uint8).data
-    name = content.rows_file
-    if name is None:
+    raw = rows.array.reshape(-1).view(np.uint8).data
+    if rows.file is None:
         name = file_name("vectors", generation)
         files.write_new(root / name, _pieces(rows_header(), raw))
-    else:
-        done = content.rows_on_disk * content.rows.shape[1] * 4
-        files.write_at(root / name, HEADER_BYTES + done, _pieces(raw[done:]))
-    sums = BlockChecksums()
-    sums.update(rows_header())
-    sums.update(raw)
-    return name, sums.finish()
+        sums = BlockChecksums()
+        sums.update(rows_header())
+        sums.update(raw)
+        return name, sums.finish()
+    done = rows.on_disk * rows.array.shape[1] * 4
+    files.write_at(root / rows.file, HEADER_BYTES + done, _pieces(raw[done:]))
+    # what was there before keeps its checksums, unread: damage to it cannot become sound here
+    sums = BlockChecksums(rows.sums, HEADER_BYTES + done)
+    sums.update(raw[done:])
+    return rows.file, sums.finish()
 
 
 def _pieces(*buffers: Buffer) -> Iterator[Buffer]:

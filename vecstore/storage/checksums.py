@@ -17,12 +17,21 @@ BLOCK_BYTES = 1 << 20
 
 
 class BlockChecksums:
-    """CRC-32 of each `BLOCK_BYTES` of a stream that comes in pieces of any size."""
+    """
+    CRC-32 of each `BLOCK_BYTES` of a stream that comes in pieces of any size.
 
-    def __init__(self) -> None:
-        self._done: list[int] = []
-        self._crc = 0
-        self._filled = 0
+    Parameters
+    ----------
+    done : uint32[blocks], optional
+        Checksums of a stream that is continued; what they cover is not read again.
+    length : int
+        Bytes that they cover.
+    """
+
+    def __init__(self, done: NDArray[np.uint32] | None = None, length: int = 0) -> None:
+        self._done: list[int] = [] if done is None else done.tolist()
+        self._filled = length % BLOCK_BYTES
+        self._crc = self._done.pop() if self._filled else 0
 
     def update(self, data: Buffer) -> None:
         """

@@ -2,7 +2,8 @@
 The only door to the operating system: every open, write, sync, map and lock goes through `Files`.
 
 One seam, so that tests can put a crashing or a failing twin in its place. Writes loop until every
-byte is taken; a new file is durable once it *and* its directory are synced.
+byte is taken; a new file is durable once it *and* its directory are synced. What stays open is in
+`descriptors`, how files are mapped in `mapping`; nobody else uses these two.
 
 Linux and macOS. Not here: what the bytes mean (`layout`), which files there are (`manifest`).
 """
@@ -10,41 +11,42 @@ Linux and macOS. Not here: what the bytes mean (`layout`), which files there are
 import contextlib
 import errno
 import fcntl
-import mmap
 import os
 import stat
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.errors import StoreLocked
+from vecstore.storage.descriptors import Buffer, Lock, OpenFile, SyncFailed, sync, write_all
+from vecstore.storage.mapping import map_private
 
-Buffer = bytes | bytearray | memoryview
+__all__ = ["Buffer", "Files", "Lock", "OpenFile", "SyncFailed", "Usage"]
 
 READ_BYTES = 1 << 20
+_MOUNTS = Path("/proc/self/mounts")
 
 
-class Lock:
+class Usage(NamedTuple):
     """
-    A lock held on an open file; the system releases it when the process ends.
+    What a file takes.
 
-    Parameters
+    Attributes
     ----------
-    descriptor : int
-        The open file that carries the lock.
+    size : int
+        Bytes from its beginning to its end.
+    allocated : int
+        Bytes on the medium; holes take none.
+    links : int
+        Names it has.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor: int | None = descriptor
-
-    def release(self) -> None:
-        """Give the lock back; a second call does nothing."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+    size: int
+    allocated: int
+    links: int
 
 
 class Files:
@@ -52,14 +54,18 @@ class Files:
 
     def make_directory(self, path: Path) -> None:
         """
-        Create a directory, its parents too; an existing one is kept.
+        Create a directory, its parents too, all durable; an existing one is kept.
 
         Parameters
         ----------
         path : Path
             The directory.
         """
-        path.mkdir(parents=True, exist_ok=True)
+        if not path.is_dir():
+            if path.parent != path:
+                self.make_directory(path.parent)
+            path.mkdir(exist_ok=True)
+            self.sync_directory(path.parent)
 
     def names(self, path: Path) -> list[str]:
         """
@@ -167,8 +173,8 @@ class Files:
         """
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         try:
-            _write_all(descriptor, 0, chunks)
-            _sync(descriptor)
+            write_all(descriptor, 0, chunks)
+            sync(descriptor)
         finally:
             os.close(descriptor)
 
@@ -187,25 +193,31 @@ class Files:
         """
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            _write_all(descriptor, offset, chunks)
-            _sync(descriptor)
+            write_all(descriptor, offset, chunks)
+            sync(descriptor)
         finally:
             os.close(descriptor)
 
-    def resize(self, path: Path, length: int) -> None:
+    def open(self, path: Path, *, create: bool = False) -> OpenFile:
         """
-        Cut a file, or extend it with a hole that takes no space.
+        Open a file to write to it again and again.
 
         Parameters
         ----------
         path : Path
             The file.
-        length : int
-            Its new size in bytes.
-        """
-        os.truncate(path, length)
+        create : bool
+            Make it, or empty it first.
 
-    def map(self, path: Path, length: int) -> NDArray[np.uint8]:
+        Returns
+        -------
+        OpenFile
+            To be closed.
+        """
+        how = os.O_CREAT | os.O_TRUNC if create else 0
+        return OpenFile(os.open(path, os.O_RDWR | os.O_CLOEXEC | how, 0o666))
+
+    def map(self, path: Path, length: int, capacity: int = 0) -> NDArray[np.uint8]:
         """
         Map the first `length` bytes of a file, copy-on-write.
 
@@ -214,27 +226,30 @@ class Files:
         path : Path
             A file at least that long.
         length : int
-            Bytes, not 0.
+            Bytes of the file.
+        capacity : int
+            Bytes in all where zeros are to follow.
 
         Returns
         -------
-        uint8[length]
+        uint8[max(length, capacity)]
             Writable, so that kernels see one type; writes stay in this process. The map lives as
-            long as an array looks into it.
+            long as an array looks into it, also when the file has been removed.
         """
-        with open(path, "rb") as file:
-            return np.frombuffer(
-                mmap.mmap(file.fileno(), length, access=mmap.ACCESS_COPY), np.uint8
-            )
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return map_private(descriptor, length, max(length, capacity))
+        finally:
+            os.close(descriptor)
 
     def replace(self, source: Path, target: Path) -> None:
         """
-        Rename a file over another, atomically.
+        Rename a file over another, or a directory to a free name, atomically.
 
         Parameters
         ----------
         source, target : Path
-            In one directory.
+            In one file system.
         """
         os.replace(source, target)
 
@@ -250,6 +265,77 @@ class Files:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
 
+    def remove_directory(self, path: Path) -> None:
+        """
+        Remove an empty directory; a missing one is fine.
+
+        Parameters
+        ----------
+        path : Path
+            The directory.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(path)
+
+    def link(self, source: Path, target: Path) -> None:
+        """
+        Give a file another name.
+
+        Parameters
+        ----------
+        source : Path
+            The file.
+        target : Path
+            A free name in the same file system.
+
+        Raises
+        ------
+        OSError
+            If the system refuses, as between devices or where it knows no links.
+        """
+        os.link(source, target)
+
+    def usage(self, path: Path) -> Usage:
+        """
+        Say what a file takes.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+
+        Returns
+        -------
+        Usage
+            Sizes and links.
+        """
+        status = os.stat(path)
+        return Usage(status.st_size, status.st_blocks * 512, status.st_nlink)
+
+    def file_system(self, path: Path) -> str:
+        """
+        Name the kind of file system that a directory lies in.
+
+        Parameters
+        ----------
+        path : Path
+            The directory.
+
+        Returns
+        -------
+        str
+            As the system calls it, such as ``"ext4"``; empty where it does not say.
+        """
+        found = (0, "")
+        with contextlib.suppress(OSError):
+            wanted = Path(os.path.realpath(path))
+            for line in _MOUNTS.read_text(errors="replace").splitlines():
+                _, mount, kind, *_ = line.split(" ")
+                point = Path(mount.replace("\\040", " "))
+                if wanted.is_relative_to(point):
+                    found = max(found, (len(point.parts), kind))
+        return found[1]
+
     def sync_directory(self, path: Path) -> None:
         """
         Make the names in a directory durable.
@@ -261,7 +347,7 @@ class Files:
         """
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            _sync(descriptor)
+            sync(descriptor)
         finally:
             os.close(descriptor)
 
@@ -284,6 +370,7 @@ class Files:
         StoreLocked
             If another handle holds it.
         """
+        # flock, never a PID file: the system gives it back when the holder dies
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -296,19 +383,3 @@ class Files:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()}\n".encode(), 0)
         return Lock(descriptor)
-
-
-def _write_all(descriptor: int, offset: int, chunks: Iterable[Buffer]) -> None:
-    for chunk in chunks:
-        rest = memoryview(chunk).cast("B")
-        while len(rest) > 0:
-            written = os.pwrite(descriptor, rest, offset)  # may take fewer bytes than offered
-            offset += written
-            rest = rest[written:]
-
-
-def _sync(descriptor: int) -> None:
-    if sys.platform == "darwin":  # pragma: no cover
-        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)  # fsync alone leaves bytes in the drive's cache
-    else:
-        os.fsync(descriptor)

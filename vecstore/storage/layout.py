@@ -59,6 +59,7 @@ class Kind(enum.IntEnum):
     IDS = 4
     CHECKSUMS = 5
     INDEX = 6
+    LOG = 7
 
 
 class Section(NamedTuple):

@@ -20,6 +20,7 @@ from vecstore.storage.layout import UNREADABLE, existing_size
 FORMAT = 1
 ROLES = {"vectors", "hnsw_index", "metadata", "ids", "checksums"}
 CURRENT = "CURRENT"
+DRAFT = "CURRENT.tmp"
 LOCK = "LOCK"
 MAX_MANIFEST_BYTES = 1 << 20
 _NAME = re.compile(r"(vectors|hnsw_index|metadata|ids|checksums)-[0-9]{6,}\.bin")
@@ -27,6 +28,7 @@ _OWN = re.compile(
     r"LOCK|CURRENT|CURRENT\.tmp|snapshots|manifest-[0-9]{6,}\.json|wal-[0-9]{6,}\.log|"
     + _NAME.pattern
 )
+_LOG = re.compile(r"wal-([0-9]{6,18})\.log")
 _CURRENT_LINE = re.compile(rb"(manifest-([0-9]{6,18})\.json) ([0-9a-f]{8})\n")
 
 
@@ -75,6 +77,8 @@ class Manifest:
         `index.graph_data.graph_meta`.
     fingerprint : str
         Of the index; empty while batches were due, since it would depend on the moment.
+    first_log, first_salt : int
+        Number and salt of the log with the calls after `seqno`.
     files : dict
         Roles (`vectors`, `hnsw_index`, `metadata`, `ids`, `checksums`) to entries; empty while
         there are no slots.
@@ -91,6 +95,8 @@ class Manifest:
     next_expiry: int | None
     graph: dict[str, int]
     fingerprint: str
+    first_log: int
+    first_salt: int
     files: dict[str, FileEntry]
 
     @property
@@ -147,9 +153,44 @@ def file_name(role: str, generation: int) -> str:
     return f"{role}-{generation:06d}.bin"
 
 
-def publish(files: Files, root: Path, manifest: Manifest) -> None:
+def log_name(number: int) -> str:
     """
-    Make a generation the current one, once all its files are durable.
+    Name a log.
+
+    Parameters
+    ----------
+    number : int
+        From 1 on.
+
+    Returns
+    -------
+    str
+        Such as ``"wal-000012.log"``.
+    """
+    return f"wal-{number:06d}.log"
+
+
+def log_number(name: str) -> int:
+    """
+    Read the number of a log from its name.
+
+    Parameters
+    ----------
+    name : str
+        A file name.
+
+    Returns
+    -------
+    int
+        0 where the file is no log.
+    """
+    match = _LOG.fullmatch(name)
+    return int(match[1]) if match is not None and log_name(int(match[1])) == name else 0
+
+
+def draft(files: Files, root: Path, manifest: Manifest) -> None:
+    """
+    Write a manifest and what `CURRENT` will say; all files of the generation become durable names.
 
     Parameters
     ----------
@@ -162,11 +203,28 @@ def publish(files: Files, root: Path, manifest: Manifest) -> None:
     """
     data = manifest.to_bytes()
     files.write_new(root / manifest.name, [data])
-    draft = root / "CURRENT.tmp"
     line = f"{manifest.name} {zlib.crc32(data):08x}\n".encode()
-    files.write_new(draft, [line])
+    files.write_new(root / DRAFT, [line])
     files.sync_directory(root)
-    files.replace(draft, root / CURRENT)
+
+
+def swap(files: Files, root: Path) -> None:
+    """
+    Let `CURRENT` say what was drafted: from here on, the generation is the store.
+
+    Parameters
+    ----------
+    files : Files
+        The file system.
+    root : Path
+        The store.
+
+    Raises
+    ------
+    OSError
+        If the system refuses; which generation is current is then unknown.
+    """
+    files.replace(root / DRAFT, root / CURRENT)
     files.sync_directory(root)
 
 
@@ -218,6 +276,7 @@ def _checked(fields: dict[str, Any], generation: int) -> Manifest:
     fields["files"] = {role: FileEntry(**entry) for role, entry in fields["files"].items()}
     manifest = Manifest(**fields)
     counts = [manifest.generation, manifest.seqno, manifest.n, manifest.n_live, manifest.n_soft]
+    counts += [manifest.first_log, manifest.first_salt]
     counts += [count for entry in manifest.files.values() for count in (entry.length, entry.seal)]
     counts += [0 if value is None else value for value in (manifest.next_expiry, manifest.dim)]
     if any(type(count) is not int or not 0 <= count < 2**63 for count in counts):

@@ -2,7 +2,8 @@
 Tables of equally long rows that grow at the end while readers look at their beginning.
 
 `MemoryRows` lives in memory, `MappedRows` in a file that is mapped copy-on-write: old rows cost
-no memory until they are read, new rows wait in private pages until a checkpoint writes them.
+no memory until they are read, new rows wait in private pages until a checkpoint writes them. The
+file itself is never touched from here.
 Neither moves or rewrites a row below `n`: growing makes a new array and leaves the old one to
 whoever still looks into it.
 """
@@ -123,13 +124,14 @@ class MappedRows:
         self.array = self._map(n)
 
     def _map(self, capacity: int) -> NDArray[np.float32]:
-        length = HEADER_BYTES + capacity * self._stride * 4
-        raw = self._files.map(self.path, length)
+        used = HEADER_BYTES + self.n_on_disk * self._stride * 4
+        room = HEADER_BYTES + capacity * self._stride * 4
+        raw = self._files.map(self.path, used, room)
         return raw[HEADER_BYTES:].view(np.float32).reshape(capacity, self._stride)
 
     def reserve(self, n: int) -> None:
         """
-        Make room for `n` rows by extending the file with a hole and mapping it anew.
+        Make room for `n` rows by mapping the file anew, with more pages behind it.
 
         Parameters
         ----------
@@ -137,14 +139,8 @@ class MappedRows:
             Rows wanted in total.
         """
         if n > len(self.array):
-            capacity = grown(len(self.array), n)
-            if len(self.array) == self.n_on_disk:
-                # cut off what a checkpoint that never came to be left behind the rows; later
-                # growth must not cut, since it would take the private pages of rows with it
-                self._files.resize(self.path, HEADER_BYTES + self.n_on_disk * self._stride * 4)
-            self._files.resize(self.path, HEADER_BYTES + capacity * self._stride * 4)
-            array = self._map(capacity)
-            # what the file holds need not be copied; the hole beyond it reads as zeros
+            array = self._map(grown(len(self.array), n))
+            # what the file holds need not be copied; the room behind it reads as zeros
             array[self.n_on_disk : self.n] = self.array[self.n_on_disk : self.n]
             self.array = array
 

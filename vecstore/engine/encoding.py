@@ -1,0 +1,176 @@
+"""
+Changes as bytes: what a log holds of a call, and what recovery makes of it.
+
+A call is a MessagePack array of changes, each an array that begins with its code:
+
+    [1, ids, dim, vectors, metadata, created_at, expires_at]     upsert of n records, n at least 1
+    [2, id, hidden_at]                                           delete; softly unless -1
+    [3, id, now]                                                 restore
+    [4, id, metadata]                                            update_metadata
+    [5, id, expires_at]                                          set_ttl; -1 for none
+    [6, slots]                                                   expire
+
+`ids` is an array of str, `metadata` one of bin (each MessagePack of its own); `vectors` is a bin
+of float32[n, dim], times and slots are bins of int64, little-endian. Times are Unix milliseconds.
+A record takes less than a frame on its way through memory: large upserts are cut into several.
+"""
+
+import itertools
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgpack
+import numpy as np
+from numpy.typing import NDArray
+
+from vecstore.config import MAX_DIM
+from vecstore.engine.changes import Change, Describe, Expire, Kill, Revive, Sweep
+from vecstore.engine.checks import MAX_METADATA_BYTES, checked_id
+from vecstore.engine.table import Appended
+from vecstore.errors import InvalidInput
+from vecstore.storage.files import Buffer
+
+UPSERT, DELETE, RESTORE, DESCRIBE, EXPIRY, SWEEP, BATCH = 1, 2, 3, 4, 5, 6, 255
+_PIECE_BYTES = 1 << 28
+
+
+def encode(changes: Sequence[Change]) -> tuple[int, list[Buffer]]:
+    """
+    Write the changes of a call down.
+
+    Parameters
+    ----------
+    changes : sequence of Change
+        Planned.
+
+    Returns
+    -------
+    kind, chunks
+        What the call does, and its byte stream; vectors are not copied.
+    """
+    pieces = list(itertools.chain.from_iterable(_pieces(change) for change in changes))
+    packer = msgpack.Packer(autoreset=False)
+    packer.pack_array_header(len(pieces))
+    chunks: list[Buffer] = []
+    codes = set()
+    for piece in pieces:
+        match piece:
+            case Appended():
+                codes.add(UPSERT)
+                _pack_upsert(packer, piece, chunks)
+            case Kill(record_id, hidden_at):
+                codes.add(DELETE)
+                packer.pack([DELETE, record_id, hidden_at])
+            case Revive(record_id, now):
+                codes.add(RESTORE)
+                packer.pack([RESTORE, record_id, now])
+            case Describe(record_id, metadata):
+                codes.add(DESCRIBE)
+                packer.pack([DESCRIBE, record_id, metadata])
+            case Expire(record_id, expires_at):
+                codes.add(EXPIRY)
+                packer.pack([EXPIRY, record_id, expires_at])
+            case Sweep(slots):
+                codes.add(SWEEP)
+                packer.pack([SWEEP, _int64(slots)])
+    chunks.append(packer.bytes())
+    return (codes.pop() if len(codes) == 1 else BATCH), chunks
+
+
+def _pieces(change: Change) -> Iterator[Change]:
+    """Cut a large upsert, so that no bin outgrows MessagePack."""
+    if not isinstance(change, Appended) or change.matrix.nbytes <= _PIECE_BYTES:
+        yield change
+        return
+    rows = max(1, _PIECE_BYTES // change.matrix[:1].nbytes)
+    for first in range(0, len(change.ids), rows):
+        part = slice(first, first + rows)
+        yield Appended(
+            ids=change.ids[part],
+            matrix=change.matrix[part],
+            metadata=change.metadata[part],
+            created_at=change.created_at[part],
+            expires_at=change.expires_at[part],
+        )
+
+
+def _pack_upsert(packer: msgpack.Packer, records: Appended, chunks: list[Buffer]) -> None:
+    matrix = np.ascontiguousarray(records.matrix, "<f4")
+    packer.pack_array_header(7)
+    packer.pack(UPSERT)
+    packer.pack(records.ids)
+    packer.pack(matrix.shape[1])
+    # the header of a bin of 32 bits; what follows is handed over as it lies in memory
+    chunks.append(packer.bytes() + struct.pack(">BI", 0xC6, matrix.nbytes))
+    chunks.append(matrix.reshape(-1).view(np.uint8).data)
+    packer.reset()
+    packer.pack(records.metadata)
+    packer.pack(_int64(records.created_at))
+    packer.pack(_int64(records.expires_at))
+
+
+def _int64(values: NDArray[np.int64]) -> bytes:
+    return values.astype("<i8").tobytes()
+
+
+def decode(payload: bytes) -> list[Change]:
+    """
+    Read the changes of a call.
+
+    Parameters
+    ----------
+    payload : bytes
+        From a log, where checksums vouch for it; it is checked all the same.
+
+    Returns
+    -------
+    list of Change
+        Of the right types and shapes; whether ids and slots exist, `apply` finds out.
+
+    Raises
+    ------
+    InvalidInput, ValueError, TypeError
+        If it is nothing that `encode` writes.
+    """
+    # subtle: MessagePack bounds each size inside by the length of the payload
+    try:
+        listed = msgpack.unpackb(payload, strict_map_key=True)
+    except msgpack.UnpackException as exc:
+        raise InvalidInput("call", "MessagePack", str(exc)) from exc
+    if not isinstance(listed, list):
+        raise InvalidInput("call", "an array of changes", type(listed).__name__)
+    return [_change(*item) for item in listed]
+
+
+def _change(code: int, *fields: Any) -> Change:
+    match code, *fields:
+        case (1, ids, dim, vectors, metadata, created_at, expires_at):
+            return _upsert(ids, dim, vectors, metadata, created_at, expires_at)
+        case (2, record_id, int(hidden_at)):
+            return Kill(checked_id("id", record_id), hidden_at)
+        case (3, record_id, int(now)):
+            return Revive(checked_id("id", record_id), now)
+        case (4, record_id, bytes(metadata)) if len(metadata) <= MAX_METADATA_BYTES:
+            return Describe(checked_id("id", record_id), metadata)
+        case (5, record_id, int(expires_at)):
+            return Expire(checked_id("id", record_id), expires_at)
+        case (6, bytes(slots)):
+            return Sweep(np.frombuffer(slots, "<i8").astype(np.int64))
+    raise InvalidInput("change", "one of the forms above", f"code {code}")
+
+
+def _upsert(
+    ids: Any, dim: Any, vectors: Any, metadata: Any, created_at: Any, expires_at: Any
+) -> Appended:
+    n = len(ids)
+    bins = (*metadata, vectors, created_at, expires_at)
+    if not all(isinstance(one, bytes) for one in bins) or len(metadata) != n:
+        raise InvalidInput("upsert", f"{n} records", "others")
+    if type(dim) is not int or not 1 <= dim <= MAX_DIM:
+        raise InvalidInput("dim", f"1 to {MAX_DIM}", dim)
+    matrix = np.frombuffer(vectors, "<f4").reshape(n, dim)
+    times = [np.frombuffer(raw, "<i8").astype(np.int64) for raw in (created_at, expires_at)]
+    if n == 0 or any(len(values) != n for values in times):
+        raise InvalidInput("times", f"{n} of them", [len(values) for values in times])
+    return Appended([checked_id("ids", one) for one in ids], matrix, list(metadata), *times)

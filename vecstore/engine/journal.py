@@ -1,0 +1,339 @@
+"""
+When a call is durable: one log at a time, synced for many callers at once.
+
+Appending happens under the writer's lock; waiting does not. Of all who wait, one syncs for as far
+as the log has come by then, and the others find their call durable when it is done (group commit).
+After a failed sync nothing is durable any more that was not before: the journal is poisoned.
+
+With threads, one writes a sync mark once nothing was written for a while, and syncs under
+``"interval"``; it lives as long as there is something to do. Not here: the bytes (`storage.wal`).
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vecstore.config import StoreConfig
+from vecstore.errors import StorePoisoned
+from vecstore.storage.files import Buffer, Files, SyncFailed
+from vecstore.storage.frames import LOG_HEADER_BYTES
+from vecstore.storage.wal import Log
+
+QUIET_S = 0.05
+Position = tuple[int, int]
+"""Number of a log, and an offset in it; later is greater."""
+
+
+class Journal:
+    """
+    The log of a store, and who waits for it.
+
+    Parameters
+    ----------
+    files : Files
+        The file system.
+    root : Path
+        The store.
+    log : Log
+        Where the next call goes; all of it is durable.
+    bytes_before : int
+        Bytes of the logs before it that the generation on disk does not contain.
+    lock : RLock
+        The writer's.
+    config : StoreConfig
+        The handle's.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        root: Path,
+        log: Log,
+        bytes_before: int,
+        lock: Any,
+        config: StoreConfig,
+    ) -> None:
+        self.log = log
+        self.bytes_before = bytes_before
+        self.failure: str | None = None
+        self._files = files
+        self._root = root
+        self._lock = lock
+        self._durability = config.durability
+        self._interval_s = config.sync_interval_s
+        self._inline = config.maintenance == "inline"
+        self._done = threading.Condition()  # protects _syncing, failure, log, log.synced
+        self._syncing = False
+        self._synced_at = time.monotonic()
+        self._starting = threading.Lock()  # protects _thread
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+
+    @property
+    def position(self) -> Position:
+        """Behind the last frame."""
+        log = self.log
+        return (log.number, log.end)
+
+    @property
+    def _durable(self) -> Position:
+        return (self.log.number, self.log.synced)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the logs since the last generation."""
+        return self.bytes_before + self.log.end - LOG_HEADER_BYTES
+
+    def refuse_if_poisoned(self) -> None:
+        """
+        Raise where a sync has failed.
+
+        Raises
+        ------
+        StorePoisoned
+            If one has.
+        """
+        if self.failure is not None:
+            raise StorePoisoned(self._root, self.failure)
+
+    def poison(self, exc: BaseException) -> StorePoisoned:
+        """
+        Refuse every write from now on.
+
+        Parameters
+        ----------
+        exc : Exception
+            The failure.
+
+        Returns
+        -------
+        StorePoisoned
+            To be raised.
+        """
+        with self._done:
+            self.failure = self.failure or str(exc)
+            self._done.notify_all()
+        return StorePoisoned(self._root, self.failure)
+
+    def append(self, seqno: int, kind: int, chunks: Sequence[Buffer]) -> Position:
+        """
+        Append a call; the writer's lock is held.
+
+        Parameters
+        ----------
+        seqno : int
+            Its number.
+        kind : int
+            See `frames.CALL_KINDS`.
+        chunks : sequence of bytes-like
+            Its byte stream.
+
+        Returns
+        -------
+        Position
+            Behind it, for `wait`.
+
+        Raises
+        ------
+        OSError
+            If the system refused; nothing of the call is left.
+        """
+        self.log.append(seqno, kind, chunks, prepare=self._durability == "full")
+        return self.position
+
+    def take_back(self, position: Position, seqno: int) -> None:
+        """
+        Forget the last call, which was interrupted after it was appended.
+
+        Parameters
+        ----------
+        position : Position
+            Before it.
+        seqno : int
+            Of the call before it.
+        """
+        with self._done:
+            if self.position > position:
+                self.log.take_back(position[1], seqno, best_effort=True)
+
+    def wait(self, position: Position) -> None:
+        """
+        Wait until a call is as durable as the handle's settings ask for.
+
+        Parameters
+        ----------
+        position : Position
+            From `append`.
+
+        Raises
+        ------
+        StorePoisoned
+            If a sync failed; whether the call happened is known after reopening.
+        """
+        if self._durability == "full":
+            self.sync(position)
+        if self._durability == "interval" and self._inline:
+            if time.monotonic() - self._synced_at >= self._interval_s:
+                self.sync(position)
+        elif self._durability != "off" and not self._inline:
+            self._start()
+
+    def sync(self, position: Position) -> None:
+        """
+        Make the log durable up to a position.
+
+        Parameters
+        ----------
+        position : Position
+            Not beyond the last frame.
+
+        Raises
+        ------
+        StorePoisoned
+            If that failed, now or before.
+        """
+        while True:
+            with self._done:
+                while self._syncing and self._durable < position and self.failure is None:
+                    self._done.wait()
+                self.refuse_if_poisoned()
+                if self._durable >= position:
+                    return
+                self._syncing = True
+                log, end, epoch = self.log, self.log.end, self.log.epoch
+            try:
+                log.file.sync()
+                self._synced_at = time.monotonic()
+                with self._done:
+                    # subtle: frames taken back meanwhile may have others in their place by now
+                    if log.epoch == epoch:
+                        log.synced = end
+            except OSError as exc:
+                raise self.poison(exc) from exc
+            finally:
+                with self._done:
+                    self._syncing = False
+                    self._done.notify_all()
+
+    def prepare(self, seqno: int) -> Log:
+        """
+        Begin the next log, without using it; the writer's lock is held.
+
+        Parameters
+        ----------
+        seqno : int
+            Of the last call before it, or of a change that no log contains.
+
+        Returns
+        -------
+        Log
+            For `switch`, or to be closed.
+
+        Raises
+        ------
+        OSError
+            If it cannot be made; the log in use stays in use.
+        StorePoisoned
+            If a sync failed.
+        """
+        self.sync(self.position)
+        try:
+            self.log.trim()
+            before = self.log.end
+            return Log.create(self._files, self._root, self.log.number + 1, seqno, before)
+        except SyncFailed as exc:
+            raise self.poison(exc) from exc
+
+    def switch(self, log: Log, *, covered: bool) -> None:
+        """
+        Route calls to the next log; the writer's lock is held since `prepare`.
+
+        Parameters
+        ----------
+        log : Log
+            From `prepare`.
+        covered : bool
+            Whether the generation on disk contains all that the logs before hold.
+        """
+        with self._done:
+            while self._syncing:
+                self._done.wait()
+            old, self.bytes_before = self.log, 0 if covered else self.n_bytes
+            self.log = log
+        old.close()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None and not self._stop.is_set():
+                # a daemon: it runs no kernel, and what it would do for an exiting process, a
+                # recovery does as well
+                thread = threading.Thread(target=self._run, name="vecstore-sync", daemon=True)
+                with contextlib.suppress(RuntimeError):  # no threads left: `close` syncs as well
+                    thread.start()
+                    self._thread = thread
+
+    def _run(self) -> None:
+        interval = self._durability == "interval"
+        while True:
+            before = self.position
+            self._stop.wait(self._interval_s if interval else QUIET_S)
+            try:
+                if interval or self.position == before:
+                    self.sync(self.position)
+                # under the lock that a write takes after it was appended: none is overlooked
+                with self._starting:
+                    if self._mark_if_quiet(before) or self._stop.is_set():
+                        self._thread = None
+                        return
+            except (OSError, StorePoisoned):
+                with self._starting:
+                    self._thread = None
+                return  # whoever writes next meets the reason
+
+    def _mark_if_quiet(self, before: Position) -> bool:
+        """Write a sync mark where nothing came since `before` and nobody is about to write."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            quiet = self.position == before and self._durable == before
+            if quiet:
+                self.log.mark()
+            return quiet
+        finally:
+            self._lock.release()
+
+    def stop(self) -> None:
+        """End the thread and wait for it."""
+        self._stop.set()
+        with self._starting:
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def resume(self) -> None:
+        """Let the thread start again, after a close that failed."""
+        self._stop.clear()
+
+    def close(self) -> None:
+        """
+        Make everything durable and say so in the log; the writer's lock is held.
+
+        Raises
+        ------
+        StorePoisoned
+            If a sync failed.
+        OSError
+            If the system refuses the rest; the log is as durable as it was.
+        """
+        self.sync(self.position)
+        self.log.mark()
+        self.log.trim()
+        self.sync(self.position)
+        self.log.close()
+
+    def abandon(self) -> None:
+        """Let go of the file, whatever is in it."""
+        self.log.close()

@@ -1,0 +1,163 @@
+"""
+Files that stay open: the log's, and the lock's.
+
+A forked child closes its copies at once: it must neither keep a lock that its parent gave back nor
+write into the parent's log. Only `files` makes these.
+"""
+
+import fcntl
+import os
+import sys
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+Buffer = bytes | bytearray | memoryview
+
+
+class SyncFailed(OSError):
+    """An fsync failed: what of the last writes is on the medium is unknown, and stays unknown."""
+
+
+class Descriptor:
+    """
+    A file descriptor that can be closed twice, and is closed in a forked child.
+
+    Parameters
+    ----------
+    number : int
+        The system's number of the open file.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._number: int | None = number
+        _OPEN.add(self)
+
+    @property
+    def number(self) -> int:
+        """
+        The system's number.
+
+        Raises
+        ------
+        OSError
+            If it was closed.
+        """
+        if self._number is None:
+            raise OSError("the file was closed")
+        return self._number
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        if self._number is not None:
+            number, self._number = self._number, None
+            os.close(number)
+
+
+class Lock(Descriptor):
+    """A lock held on an open file; the system releases it when the process ends."""
+
+    def release(self) -> None:
+        """Give the lock back; a second call does nothing."""
+        self.close()
+
+
+class OpenFile(Descriptor):
+    """A file that stays open for writing; what is written is durable only after `sync`."""
+
+    def write(self, offset: int, chunks: Iterable[Buffer]) -> None:
+        """
+        Write, in as many steps as the system wants.
+
+        Parameters
+        ----------
+        offset : int
+            Where to begin.
+        chunks : iterable of bytes-like
+            The content.
+        """
+        write_all(self.number, offset, chunks)
+
+    def resize(self, length: int) -> None:
+        """
+        Cut the file, or extend it with a hole.
+
+        Parameters
+        ----------
+        length : int
+            Its new size in bytes.
+        """
+        os.ftruncate(self.number, length)
+
+    def sync(self) -> None:
+        """
+        Make content and size durable.
+
+        Raises
+        ------
+        SyncFailed
+            If the system could not; trying again would prove nothing.
+        """
+        sync(self.number, data_only=True)
+
+
+def write_all(descriptor: int, offset: int, chunks: Iterable[Buffer]) -> None:
+    """
+    Write into a file until every byte is taken.
+
+    Parameters
+    ----------
+    descriptor : int
+        The open file.
+    offset : int
+        Where to begin.
+    chunks : iterable of bytes-like
+        The content.
+    """
+    for chunk in chunks:
+        rest = memoryview(chunk).cast("B")
+        while len(rest) > 0:
+            written = os.pwrite(descriptor, rest, offset)  # may take fewer bytes than offered
+            offset += written
+            rest = rest[written:]
+
+
+def sync(descriptor: int, *, data_only: bool = False) -> None:
+    """
+    Make a file durable.
+
+    Parameters
+    ----------
+    descriptor : int
+        The open file or directory.
+    data_only : bool
+        Times of change need not be durable; the size always is.
+
+    Raises
+    ------
+    SyncFailed
+        If the system could not.
+    """
+    try:
+        if sys.platform == "darwin":  # pragma: no cover
+            # fsync alone leaves bytes in the drive's cache
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+        elif data_only:
+            os.fdatasync(descriptor)
+        else:
+            os.fsync(descriptor)
+    except OSError as exc:
+        raise SyncFailed(exc.errno, f"fsync failed: {exc.strerror}") from exc
+
+
+_OPEN: "weakref.WeakSet[Descriptor]" = weakref.WeakSet()
+
+
+def _close_in_child() -> None:
+    for descriptor in list(_OPEN):
+        descriptor.close()
+
+
+_register: Any = getattr(os, "register_at_fork", None)
+if _register is not None:
+    _register(after_in_child=_close_in_child)
