@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from vecstore.engine.result import QueryResult
     from vecstore.model import (
         BatchReport,
+        CompactReport,
         Hit,
         QueryBatch,
         QueryStats,
         Record,
+        SnapshotInfo,
         StoreStats,
         UpsertReport,
         VerifyIssue,
@@ -36,12 +38,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BatchReport",
+    "CompactReport",
     "Hit",
     "HnswConfig",
     "QueryBatch",
     "QueryResult",
     "QueryStats",
     "Record",
+    "SnapshotInfo",
     "StoreConfig",
     "StoreStats",
     "UpsertReport",
@@ -56,11 +60,13 @@ __all__ = [
 # Numba takes longer to import than most programs run: it comes with the first use, not with us.
 _LAZY = {
     "BatchReport": "vecstore.model",
+    "CompactReport": "vecstore.model",
     "Hit": "vecstore.model",
     "QueryBatch": "vecstore.model",
     "QueryResult": "vecstore.engine.result",
     "QueryStats": "vecstore.model",
     "Record": "vecstore.model",
+    "SnapshotInfo": "vecstore.model",
     "StoreStats": "vecstore.model",
     "UpsertReport": "vecstore.model",
     "VecStore": "vecstore.store",

@@ -5,6 +5,7 @@ Every error of VecStore, in one tree; what each means for the caller stands in i
     ├── InvalidInput (also ValueError)      nothing was changed
     │   └── DimensionMismatch
     ├── NotFound (also KeyError)
+    │   └── SnapshotNotFound
     ├── NotAvailable                        this version cannot do it
     ├── MissingExtra (also ImportError)     an optional package is not installed
     ├── AlreadyExists                       a snapshot of that name is there
@@ -31,6 +32,7 @@ __all__ = [
     "NotAvailable",
     "NotFound",
     "ReadOnlyStore",
+    "SnapshotNotFound",
     "StoreClosed",
     "StoreLocked",
     "StorePoisoned",
@@ -137,6 +139,24 @@ class NotFound(VecStoreError, KeyError):
         return str(self.args[0])
 
 
+class SnapshotNotFound(NotFound):
+    """
+    The store has no snapshot of this name.
+
+    Parameters
+    ----------
+    name : str
+        The name asked for.
+    call : str
+        The call that needed it.
+    """
+
+    def __init__(self, name: str, call: str) -> None:
+        super().__init__(name, call)
+        self.args = (f"{call}(name={name!r}): there is no such snapshot",)
+        self.name = name
+
+
 class NotAvailable(VecStoreError):
     """
     The request is known, but this version cannot serve it; nothing was changed.
@@ -209,9 +229,7 @@ class StorePoisoned(VecStoreError):
     """
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            f"{path}: nothing can be written until it is closed and reopened: {reason}"
-        )
+        super().__init__(f"{path}: closed and reopened it can be written to again: {reason}")
         self.path = path
         self.reason = reason
 

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 __all__ = [
     "BatchReport",
+    "CompactReport",
     "Hit",
     "IndexStats",
     "QueryBatch",
     "QueryStats",
     "Record",
     "SearchResult",
+    "SnapshotInfo",
     "StoreStats",
     "UpsertReport",
     "VerifyIssue",
@@ -265,6 +267,56 @@ class StoreStats:
     torn_bytes: int
     vector_bytes: int
     graph_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class SnapshotInfo:
+    """
+    One snapshot of a store.
+
+    Attributes
+    ----------
+    name : str
+        As it was given.
+    created_at : int
+        Unix milliseconds.
+    seqno : int
+        Write calls it contains.
+    records : int
+        Live ones.
+    size_bytes : int
+        Bytes of its files, most of them shared with the store.
+    own_bytes : int
+        Bytes on the medium that nothing else has: what `delete_snapshot` frees.
+    """
+
+    name: str
+    created_at: int
+    seqno: int
+    records: int
+    size_bytes: int
+    own_bytes: int
+
+
+class CompactReport(int):
+    """
+    How many dead slots `compact` removed: an int that knows who still has their bytes.
+
+    Parameters
+    ----------
+    removed : int
+        Slots.
+    snapshots : tuple of str
+        Snapshots whose files may hold deleted vectors; `delete_snapshot` ends that.
+    """
+
+    snapshots: tuple[str, ...]
+
+    def __new__(cls, removed: int, snapshots: tuple[str, ...] = ()) -> "CompactReport":
+        """Make the number and attach the names."""
+        report = super().__new__(cls, removed)
+        report.snapshots = snapshots
+        return report
 
 
 @dataclasses.dataclass(frozen=True)

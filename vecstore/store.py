@@ -23,6 +23,13 @@ from vecstore.engine.opening import Parts, open_memory, open_reader, open_writer
 from vecstore.engine.report import fingerprint, stats, verify
 from vecstore.engine.result import QueryResult
 from vecstore.engine.settings import Wanted
+from vecstore.engine.snapshots import (
+    create_snapshot,
+    delete_snapshot,
+    list_snapshots,
+    restore_snapshot,
+    verify_snapshot,
+)
 from vecstore.engine.view import ReadView
 from vecstore.errors import CorruptData, InvalidInput, NotAvailable, StorePoisoned
 from vecstore.index.hnsw import HNSWIndex
@@ -30,9 +37,11 @@ from vecstore.index.vectors import MAX_SLOTS, as_row, refuse_flood
 from vecstore.inspection.cards import store_html
 from vecstore.model import (
     BatchReport,
+    CompactReport,
     Hit,
     QueryBatch,
     Record,
+    SnapshotInfo,
     StoreStats,
     UpsertReport,
     VerifyReport,
@@ -956,14 +965,14 @@ class VecStore:
         self._view()
         self._maintenance.optimize(progress)
 
-    def compact(self) -> int:
+    def compact(self) -> CompactReport:
         """
         Rewrite the store without dead slots; soft-deleted records are gone afterwards.
 
         Returns
         -------
-        int
-            Slots removed.
+        CompactReport
+            Slots removed: an int, whose `snapshots` names those that may still hold their vectors.
 
         Notes
         -----
@@ -982,7 +991,8 @@ class VecStore:
         >>> store.close()
         """
         self._view()
-        return self._maintenance.compact()
+        removed = self._maintenance.compact()
+        return CompactReport(removed, tuple(info.name for info in list_snapshots(self._parts)))
 
     def checkpoint(self) -> None:
         """
@@ -1001,6 +1011,152 @@ class VecStore:
         self._writer.refuse_writes()
         if self._parts.saver is not None:
             self._parts.saver.checkpoint()
+
+    def create_snapshot(self, name: str) -> SnapshotInfo:
+        """
+        Keep the state of now under a name; it takes next to no time or space at first.
+
+        Parameters
+        ----------
+        name : str
+            1 to 128 ASCII letters, digits, dots, ``-`` and ``_``, not beginning with a dot.
+
+        Returns
+        -------
+        SnapshotInfo
+            What was made. Its files are links to those of the store, or copies where the system
+            refuses links.
+
+        Raises
+        ------
+        InvalidInput
+            For another name, or a store in memory.
+        AlreadyExists
+            If there is a snapshot of this name.
+
+        Examples
+        --------
+        >>> import tempfile, vecstore
+        >>> with tempfile.TemporaryDirectory() as path, vecstore.open(path) as store:
+        ...     store.upsert("a", [1.0, 0.0])
+        ...     made = store.create_snapshot("monday")
+        ...     store.delete("a")
+        ...     store.restore_snapshot("monday")
+        ...     made.records, store.ids()
+        (1, ['a'])
+        """
+        self._view()
+        return create_snapshot(self._parts, name, self._clock())
+
+    def list_snapshots(self) -> list[SnapshotInfo]:
+        """
+        Describe the snapshots.
+
+        Returns
+        -------
+        list of SnapshotInfo
+            The oldest first.
+
+        Examples
+        --------
+        >>> import vecstore
+        >>> with vecstore.open() as store:
+        ...     store.list_snapshots()
+        []
+        """
+        self._view()
+        return list_snapshots(self._parts)
+
+    def restore_snapshot(self, name: str) -> None:
+        """
+        Make the store what it was when a snapshot was made, in one durable step.
+
+        Parameters
+        ----------
+        name : str
+            Of a snapshot, which stays.
+
+        Raises
+        ------
+        SnapshotNotFound
+            If there is none of this name.
+        CorruptData
+            If it is damaged; the store stays as it is.
+
+        Notes
+        -----
+        What came after the snapshot is gone. The handle's settings stay. Queries go on meanwhile,
+        writes wait.
+
+        Examples
+        --------
+        >>> import tempfile, vecstore
+        >>> with tempfile.TemporaryDirectory() as path, vecstore.open(path) as store:
+        ...     made = store.create_snapshot("empty")
+        ...     store.upsert("a", [1.0, 0.0])
+        ...     store.restore_snapshot("empty")
+        ...     len(store)
+        0
+        """
+        self._view()
+        restore_snapshot(self._parts, self._maintenance, name)
+        self._maintenance.after_write()
+
+    def delete_snapshot(self, name: str) -> None:
+        """
+        Remove a snapshot; the store does not change.
+
+        Parameters
+        ----------
+        name : str
+            Of a snapshot.
+
+        Raises
+        ------
+        SnapshotNotFound
+            If there is none of this name.
+
+        Examples
+        --------
+        >>> import tempfile, vecstore
+        >>> with tempfile.TemporaryDirectory() as path, vecstore.open(path) as store:
+        ...     made = store.create_snapshot("monday")
+        ...     store.delete_snapshot("monday")
+        ...     store.list_snapshots()
+        []
+        """
+        self._view()
+        delete_snapshot(self._parts, name)
+
+    def verify_snapshot(self, name: str) -> VerifyReport:
+        """
+        Compare every byte of a snapshot with its checksum.
+
+        Parameters
+        ----------
+        name : str
+            Of a snapshot.
+
+        Returns
+        -------
+        VerifyReport
+            What is damaged is reported, not raised.
+
+        Raises
+        ------
+        SnapshotNotFound
+            If there is none of this name.
+
+        Examples
+        --------
+        >>> import tempfile, vecstore
+        >>> with tempfile.TemporaryDirectory() as path, vecstore.open(path) as store:
+        ...     made = store.create_snapshot("monday")
+        ...     store.verify_snapshot("monday").ok
+        True
+        """
+        self._view()
+        return verify_snapshot(self._parts, name)
 
     def fingerprint(self) -> str:
         """

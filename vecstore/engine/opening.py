@@ -1,6 +1,8 @@
 """
-Opening a store: for writing, under the lock of its directory; for reading, beside a writer; or in
-memory. What comes out is `Parts`, which a handle (`vecstore.store`) puts to work.
+Opening a store: for writing, for reading beside a writer, or in memory.
+
+A writer holds the lock of the directory, a reader none. What comes out is `Parts`, which a handle
+(`vecstore.store`) puts to work. Not here: how a store is brought back (`recovery`, `follower`).
 """
 
 import contextlib
@@ -21,6 +23,7 @@ from vecstore.errors import CorruptData, NotAStore
 from vecstore.storage.checkpoint import check_generation, holds_store, remove_stale
 from vecstore.storage.files import Files, Lock
 from vecstore.storage.manifest import LOCK, draft, read_current, swap
+from vecstore.storage.snapshot import sweep
 from vecstore.storage.wal import Log
 
 _NETWORK = ("nfs", "cifs", "smb", "afs", "9p", "ceph", "glusterfs", "lustre", "fuse.sshfs")
@@ -114,8 +117,9 @@ def open_writer(files: Files, root: Path, wanted: Wanted, *, full: bool) -> Part
             journal = Journal(files, root, log, found.bytes_before, writer.lock, config)
             writer.journal = journal
             saver = Saver(files, root, manifest, journal, writer)
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # the next opening tries again
                 remove_stale(files, root, manifest)
+                sweep(files, root)
         except BaseException:
             log.close()
             raise

@@ -3,7 +3,8 @@ Opening a store: the generation that `CURRENT` names, and the calls of the logs 
 
 Calls are replayed through the same `apply` that carried them out. A log may have been made for a
 generation that never came to be; it is dropped if it is empty. Everything else that does not fit
-is `CorruptData`. Not here: what is torn and what is corrupt (`storage.wal`).
+is `CorruptData`. Not here: what is torn and what is corrupt
+(`storage.log_reader`).
 """
 
 from collections.abc import Iterator
@@ -19,8 +20,9 @@ from vecstore.errors import CorruptData
 from vecstore.storage.files import Files
 from vecstore.storage.frames import LOG_HEADER_BYTES
 from vecstore.storage.layout import UNREADABLE, existing_size
+from vecstore.storage.log_reader import Call, LogReader
 from vecstore.storage.manifest import Manifest, log_name, log_number
-from vecstore.storage.wal import Call, Log, LogReader
+from vecstore.storage.wal import Log
 
 
 class Recovery(NamedTuple):

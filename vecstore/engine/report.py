@@ -1,6 +1,4 @@
-"""
-What a store tells of itself: counts, fingerprint, damage.
-"""
+"""What a store tells of itself: counts, fingerprint, damage."""
 
 import time
 

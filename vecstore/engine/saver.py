@@ -136,7 +136,7 @@ class Saver:
             If an fsync failed.
         """
         writer = self._writer
-        with self.saving, self._poisoning():
+        with self.saving, self.poisoning():
             with writer.lock:
                 writer.refuse_writes()
                 table = writer.table
@@ -289,7 +289,7 @@ class Saver:
             If the system refused before that; nothing was changed.
         """
         journal, writer = self._journal, self._writer
-        with self._poisoning():
+        with self.poisoning():
             log = journal.prepare(seqno)
             writer.publish(writer.applied)  # durable by now
             try:
@@ -332,7 +332,7 @@ class Saver:
                 if self._worth_saving:
                     self.checkpoint()
                 else:
-                    with self._poisoning():
+                    with self.poisoning():
                         self._write_settings()
             except CorruptData as exc:
                 problem = exc
@@ -353,7 +353,20 @@ class Saver:
         return self._journal.n_bytes > CLOSE_BYTES or grown > CLOSE_SLOTS
 
     @contextlib.contextmanager
-    def _poisoning(self) -> Iterator[None]:
+    def poisoning(self) -> Iterator[None]:
+        """
+        Refuse every write after an fsync that fails in here.
+
+        Yields
+        ------
+        None
+            While something is written.
+
+        Raises
+        ------
+        StorePoisoned
+            In the place of `SyncFailed`.
+        """
         try:
             yield
         except SyncFailed as exc:

@@ -1,6 +1,4 @@
-"""
-What the caller of `open` asks for, against what was fixed when the store was created.
-"""
+"""What the caller of `open` asks for, against what was fixed when the store was created."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -6,7 +6,7 @@ what these report.
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from vecstore.storage.checkpoint import check_file
 from vecstore.storage.files import Files
 from vecstore.storage.layout import UNREADABLE
 from vecstore.storage.manifest import CURRENT, Manifest, log_name, read_current
+from vecstore.storage.snapshot import place_of, read_note
 
 _UNIT_SLACK = 1e-5
 
@@ -54,13 +55,7 @@ def file_problems(
     for role, entry in manifest.files.items():
         checks[entry.name] = functools.partial(check_file, files, root, manifest, role)
     checks[log_name(manifest.first_log)] = lambda: _check_logs(files, root, manifest, end)
-    told = set()
-    for name, check in checks.items():
-        issue = _issue_of(root / name, check)
-        # the vectors are compared with what another file holds, whose damage is told once
-        if issue is not None and issue not in told:
-            told.add(issue)
-            yield issue
+    yield from _distinct(_issue_of(root / name, check) for name, check in checks.items())
 
 
 def _check_logs(files: Files, root: Path, manifest: Manifest, end: Position | None) -> None:
@@ -93,6 +88,48 @@ def _issue_of(path: Path, check: Callable[[], None]) -> VerifyIssue | None:
     except OSError as exc:
         return VerifyIssue(str(path), 0, f"the file cannot be read: {exc.strerror}")
     return None
+
+
+def snapshot_problems(files: Files, root: Path, name: str) -> Iterator[VerifyIssue]:
+    """
+    Compare every byte of a snapshot with its checksums.
+
+    Parameters
+    ----------
+    files : Files
+        The file system.
+    root : Path
+        The store.
+    name : str
+        Of a snapshot that exists.
+
+    Yields
+    ------
+    VerifyIssue
+        The first damage of each file.
+    """
+    place = place_of(root, name)
+    try:
+        manifest = read_note(files, root, name, "verify_snapshot").manifest
+    except CorruptData as exc:
+        yield VerifyIssue(str(exc.path), exc.offset, exc.reason)
+        return
+    except (UnsupportedFormat, OSError) as exc:
+        yield VerifyIssue(str(place), 0, str(exc))
+        return
+    yield from _distinct(
+        _issue_of(place / entry.name, functools.partial(check_file, files, place, manifest, role))
+        for role, entry in manifest.files.items()
+    )
+
+
+def _distinct(issues: Iterable[VerifyIssue | None]) -> Iterator[VerifyIssue]:
+    """Tell each damage once: vectors are compared with what another file holds."""
+    told = set()
+    for issue in issues:
+        if issue is not None and issue not in told:
+            told.add(issue)
+            yield issue
 
 
 def table_problems(view: ReadView) -> tuple[list[VerifyIssue], list[VerifyIssue]]:
@@ -144,7 +181,8 @@ def _wrong_rows(view: ReadView) -> Iterator[str]:
         rows = view.snapshot.space.rows[first : min(view.n, first + CHUNK)]
         wrong = ~np.isfinite(rows).all(axis=1) | rows[:, view.dim :].any(axis=1)
         if len(norms):
-            wrong |= abs(np.einsum("ij,ij->i", rows, rows, dtype=np.float64) - 1) > _UNIT_SLACK
+            lengths = np.square(rows, dtype=np.float64).sum(axis=1)
+            wrong |= abs(lengths - 1) > _UNIT_SLACK
         if wrong.any():
             yield f"the row of slot {first + int(wrong.argmax())} cannot have been written"
 

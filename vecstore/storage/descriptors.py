@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 Buffer = bytes | bytearray | memoryview
+CLOSED = -1
 
 
 class SyncFailed(OSError):
@@ -26,31 +27,17 @@ class Descriptor:
     Parameters
     ----------
     number : int
-        The system's number of the open file.
+        The system's number of the open file; later `CLOSED`, which the system refuses.
     """
 
     def __init__(self, number: int) -> None:
-        self._number: int | None = number
+        self.number = number
         _OPEN.add(self)
-
-    @property
-    def number(self) -> int:
-        """
-        The system's number.
-
-        Raises
-        ------
-        OSError
-            If it was closed.
-        """
-        if self._number is None:
-            raise OSError("the file was closed")
-        return self._number
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
-        if self._number is not None:
-            number, self._number = self._number, None
+        if self.number != CLOSED:
+            number, self.number = self.number, CLOSED
             os.close(number)
 
 

@@ -262,12 +262,40 @@ def read_current(files: Files, root: Path) -> Manifest:
     data = files.read(path, MAX_MANIFEST_BYTES)
     if zlib.crc32(data) != int(match[3], 16):
         raise CorruptData(path, 0, "the manifest does not match the checksum in CURRENT")
+    return parse_manifest(path, data, int(match[2]))
+
+
+def parse_manifest(path: Path, data: bytes, generation: int) -> Manifest:
+    """
+    Read a manifest.
+
+    Parameters
+    ----------
+    path : Path
+        For errors.
+    data : bytes
+        Its file, vouched for by a checksum.
+    generation : int
+        The one in its name.
+
+    Returns
+    -------
+    Manifest
+        Its numbers are of the right types and not negative.
+
+    Raises
+    ------
+    CorruptData
+        If it is none.
+    UnsupportedFormat
+        If a newer version wrote it.
+    """
     try:
         fields = json.loads(data[: data.index(b"\n")])
         version = fields.pop("format")
         if version != FORMAT:
             raise UnsupportedFormat(path, int(version), FORMAT)
-        return _checked(fields, int(match[2]))
+        return _checked(fields, generation)
     except UNREADABLE as exc:
         raise CorruptData(path, 0, f"the manifest cannot be read: {exc}") from exc
 

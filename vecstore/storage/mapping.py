@@ -30,6 +30,10 @@ _libc.mmap.argtypes = [
 _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 
+class MappingFailed(OSError):
+    """The system has no room for a map."""
+
+
 class _Region:
     """Pages that are unmapped once no array looks into them."""
 
@@ -64,7 +68,7 @@ def map_private(descriptor: int, length: int, capacity: int) -> NDArray[np.uint8
 
     Raises
     ------
-    OSError
+    MappingFailed
         If the system has no room for it.
     """
     protection = mmap.PROT_READ | mmap.PROT_WRITE
@@ -84,5 +88,5 @@ def _call(address: int | None, length: int, protection: int, flags: int, descrip
     found: int = _libc.mmap(address, length, protection, flags, descriptor, 0)
     if found == _FAILED:
         number = ctypes.get_errno()
-        raise OSError(number, f"mapping {length} bytes: {os.strerror(number)}")
+        raise MappingFailed(number, f"mapping {length} bytes: {os.strerror(number)}")
     return found
