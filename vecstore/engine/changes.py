@@ -86,7 +86,7 @@ class Plan:
         self._now = now
         self._dim = table.dim
         self._states: dict[str, str] = {}
-        self._upserts: list[tuple[str, NDArray[np.float32], bytes, int]] = []
+        self._upserts: list[Appended] = []
         self.changes: list[Change] = []
         self.counts = dict.fromkeys(
             ("upserted", "deleted", "soft_deleted", "restored", "updated"), 0
@@ -175,7 +175,8 @@ class Plan:
         self._dim = matrix.shape[1]
         packed = packed_metadata(f"{call}.metadata", metadata)
         expires_at = expiry_after(f"{call}.ttl_s", ttl_s, self._now)
-        self._upserts.append((record_id, matrix, packed, expires_at))
+        times = np.array([[self._now], [expires_at]], np.int64)
+        self._upserts.append(Appended([record_id], matrix, [packed], times[0], times[1]))
         self._states[record_id] = "live"
         self.counts["upserted"] += 1
 
@@ -309,18 +310,20 @@ class Plan:
 
     def _flush(self) -> None:
         """Turn the upserts in a row into one change."""
-        if self._upserts:
-            ids, rows, metadata, expires = zip(*self._upserts, strict=True)
+        if len(self._upserts) == 1:
+            self.changes += self._upserts
+        elif self._upserts:
+            ids, rows, metadata, created, expires = zip(*self._upserts, strict=True)
             self.changes.append(
                 Appended(
-                    ids=list(ids),
+                    ids=[record_id for (record_id,) in ids],
                     matrix=np.concatenate(rows),
-                    metadata=list(metadata),
-                    created_at=np.full(len(ids), self._now, np.int64),
-                    expires_at=np.array(expires, np.int64),
+                    metadata=[packed for (packed,) in metadata],
+                    created_at=np.concatenate(created),
+                    expires_at=np.concatenate(expires),
                 )
             )
-            self._upserts = []
+        self._upserts = []
 
     def finish(self) -> BatchReport:
         """

@@ -15,7 +15,6 @@ of float32[n, dim], times and slots are bins of int64, little-endian. Times are 
 A record takes less than a frame on its way through memory: large upserts are cut into several.
 """
 
-import itertools
 import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -30,6 +29,7 @@ from vecstore.engine.checks import MAX_METADATA_BYTES, checked_id
 from vecstore.engine.table import Appended
 from vecstore.errors import InvalidInput
 from vecstore.storage.files import Buffer
+from vecstore.storage.frames import MAX_CALL_BYTES
 
 UPSERT, DELETE, RESTORE, DESCRIBE, EXPIRY, SWEEP, BATCH = 1, 2, 3, 4, 5, 6, 255
 _PIECE_BYTES = 1 << 28
@@ -48,34 +48,51 @@ def encode(changes: Sequence[Change]) -> tuple[int, list[Buffer]]:
     -------
     kind, chunks
         What the call does, and its byte stream; vectors are not copied.
+
+    Raises
+    ------
+    InvalidInput
+        If the stream is longer than a call may be.
     """
-    pieces = list(itertools.chain.from_iterable(_pieces(change) for change in changes))
-    packer = msgpack.Packer(autoreset=False)
-    packer.pack_array_header(len(pieces))
-    chunks: list[Buffer] = []
+    pieces = [piece for change in changes for piece in _pieces(change)]
+    packer = msgpack.Packer()
+    chunks: list[Buffer] = [packer.pack_array_header(len(pieces))]
     codes = set()
     for piece in pieces:
-        match piece:
-            case Appended():
-                codes.add(UPSERT)
-                _pack_upsert(packer, piece, chunks)
-            case Kill(record_id, hidden_at):
-                codes.add(DELETE)
-                packer.pack([DELETE, record_id, hidden_at])
-            case Revive(record_id, now):
-                codes.add(RESTORE)
-                packer.pack([RESTORE, record_id, now])
-            case Describe(record_id, metadata):
-                codes.add(DESCRIBE)
-                packer.pack([DESCRIBE, record_id, metadata])
-            case Expire(record_id, expires_at):
-                codes.add(EXPIRY)
-                packer.pack([EXPIRY, record_id, expires_at])
-            case Sweep(slots):
-                codes.add(SWEEP)
-                packer.pack([SWEEP, _int64(slots)])
-    chunks.append(packer.bytes())
+        code, parts = _encoded(packer, piece)
+        codes.add(code)
+        chunks += parts
+    size = sum(len(chunk) for chunk in chunks)
+    if size > MAX_CALL_BYTES:
+        raise InvalidInput("a call", f"at most {MAX_CALL_BYTES} bytes", f"{size} bytes")
     return (codes.pop() if len(codes) == 1 else BATCH), chunks
+
+
+def _encoded(packer: msgpack.Packer, change: Change) -> tuple[int, list[Buffer]]:
+    match change:
+        case Appended():
+            return UPSERT, _encoded_upsert(packer, change)
+        case Kill(record_id, hidden_at):
+            fields: list[Any] = [DELETE, record_id, hidden_at]
+        case Revive(record_id, now):
+            fields = [RESTORE, record_id, now]
+        case Describe(record_id, metadata):
+            fields = [DESCRIBE, record_id, metadata]
+        case Expire(record_id, expires_at):
+            fields = [EXPIRY, record_id, expires_at]
+        case Sweep(slots):
+            fields = [SWEEP, _int64(slots)]
+    return fields[0], [packer.pack(fields)]
+
+
+def _encoded_upsert(packer: msgpack.Packer, records: Appended) -> list[Buffer]:
+    matrix = np.ascontiguousarray(records.matrix, "<f4")
+    before = (packer.pack_array_header(7), b"\x01", packer.pack(records.ids))
+    # the header of a bin of 32 bits; the vectors are handed over as they lie in memory
+    begin = packer.pack(matrix.shape[1]) + struct.pack(">BI", 0xC6, matrix.nbytes)
+    times = (_int64(records.created_at), _int64(records.expires_at))
+    after = (packer.pack(records.metadata), packer.pack(times[0]), packer.pack(times[1]))
+    return [b"".join(before) + begin, matrix.reshape(-1).view(np.uint8).data, b"".join(after)]
 
 
 def _pieces(change: Change) -> Iterator[Change]:
@@ -95,23 +112,8 @@ def _pieces(change: Change) -> Iterator[Change]:
         )
 
 
-def _pack_upsert(packer: msgpack.Packer, records: Appended, chunks: list[Buffer]) -> None:
-    matrix = np.ascontiguousarray(records.matrix, "<f4")
-    packer.pack_array_header(7)
-    packer.pack(UPSERT)
-    packer.pack(records.ids)
-    packer.pack(matrix.shape[1])
-    # the header of a bin of 32 bits; what follows is handed over as it lies in memory
-    chunks.append(packer.bytes() + struct.pack(">BI", 0xC6, matrix.nbytes))
-    chunks.append(matrix.reshape(-1).view(np.uint8).data)
-    packer.reset()
-    packer.pack(records.metadata)
-    packer.pack(_int64(records.created_at))
-    packer.pack(_int64(records.expires_at))
-
-
 def _int64(values: NDArray[np.int64]) -> bytes:
-    return values.astype("<i8").tobytes()
+    return values.astype("<i8", copy=False).tobytes()
 
 
 def decode(payload: bytes) -> list[Change]:

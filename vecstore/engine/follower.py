@@ -127,7 +127,7 @@ class Follower:
         try:
             reader = found.last.again()
             limit = durable_end(reader)
-            writer.table.mark()  # nothing that views look into may change
+            writer.table.mark(writer.applied)  # nothing that views look into may change
             replay(writer.table, reader, limit)
         except (CorruptData, FileNotFoundError):
             return False

@@ -204,19 +204,25 @@ class Journal:
                     return
                 self._syncing = True
                 log, end, epoch = self.log, self.log.end, self.log.epoch
+            failure: BaseException | None = None
             try:
                 log.file.sync()
-                self._synced_at = time.monotonic()
-                with self._done:
-                    # subtle: frames taken back meanwhile may have others in their place by now
-                    if log.epoch == epoch:
-                        log.synced = end
-            except OSError as exc:
-                raise self.poison(exc) from exc
-            finally:
-                with self._done:
-                    self._syncing = False
-                    self._done.notify_all()
+            except BaseException as exc:
+                failure = exc
+            self._synced_at = time.monotonic()
+            with self._done:
+                self._syncing = False
+                # subtle: frames taken back meanwhile may have others in their place by now
+                if failure is None and log.epoch == epoch:
+                    log.synced = end
+                # and before anybody else can sync: the system may call lost pages clean
+                if isinstance(failure, OSError):
+                    self.failure = self.failure or str(failure)
+                self._done.notify_all()
+            if isinstance(failure, OSError):
+                raise StorePoisoned(self._root, str(failure)) from failure
+            if failure is not None:
+                raise failure
 
     def prepare(self, seqno: int) -> Log:
         """

@@ -22,7 +22,7 @@ from vecstore.engine.saver import Saver
 from vecstore.engine.table import Appended, Table
 from vecstore.engine.writer import Writer
 from vecstore.errors import InvalidInput
-from vecstore.index.absorb import due_batches, rest_batches
+from vecstore.index.absorb import due_batches, is_due, rest_batches
 from vecstore.index.progress import progress_of
 from vecstore.kernels import bitset
 from vecstore.kernels.graph import HnswGraph
@@ -59,7 +59,14 @@ class Maintenance:
 
     @property
     def _work(self) -> bool:
-        return bool(self._due()) or (self._saver is not None and self._saver.due)
+        """Whether anything is due; asked after every write, so it must cost next to nothing."""
+        if self._saver is not None and self._saver.due:
+            return True
+        view, config = self._writer.view, self._writer.table.config
+        if view.snapshot is None:
+            return False
+        n_indexed = view.snapshot.graph.n_indexed
+        return is_due(n_indexed, view.n, config.flat_threshold, config.hnsw.as_printed)
 
     def _due(self) -> Batches:
         """List the batches that published slots make due."""

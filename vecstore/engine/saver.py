@@ -98,8 +98,10 @@ class Saver:
     @property
     def due(self) -> bool:
         """Whether the log is so long that a checkpoint is worth it."""
-        least = max(self._writer.table.config.checkpoint_bytes, self.disk_bytes // 4)
-        return self._journal.n_bytes > max(least, self._patience)
+        n_bytes = self._journal.n_bytes
+        if n_bytes <= self._writer.table.config.checkpoint_bytes:
+            return False
+        return n_bytes > max(self.disk_bytes // 4, self._patience)
 
     @property
     def behind(self) -> bool:

@@ -45,6 +45,28 @@ class Appended(NamedTuple):
     expires_at: NDArray[np.int64]
 
 
+class Mark(NamedTuple):
+    """
+    The state before a call, from which `rollback` brings a table back.
+
+    Attributes
+    ----------
+    view : ReadView
+        Records and graph.
+    index_then : HNSWIndex or None
+        None before the first insert.
+    seqno : int
+        Write calls so far.
+    norms : float64[capacity]
+        Lengths of the vectors, under cosine.
+    """
+
+    view: ReadView
+    index_then: HNSWIndex | None
+    seqno: int
+    norms: NDArray[np.float64]
+
+
 class Table:
     """
     All slots of a store.
@@ -203,8 +225,9 @@ class Table:
             chunk.expires_at[place : place + count] = records.expires_at[at : at + count]
             chunk.deleted_at[place : place + count] = UNSET
             at += count
-        set_at = records.expires_at[records.expires_at != UNSET]
-        self.next_expiry = min(self.next_expiry, int(set_at.min(initial=NEVER)))
+        if (records.expires_at != UNSET).any():
+            set_at = records.expires_at[records.expires_at != UNSET]
+            self.next_expiry = min(self.next_expiry, int(set_at.min()))
 
     def kill(self, slot: int, hidden_at: int = UNSET) -> None:
         """
@@ -273,38 +296,39 @@ class Table:
         alive = bitset.unpack_mask(self.live, self.n)
         self.next_expiry = int(expires[alive & (expires != UNSET)].min(initial=NEVER))
 
-    def mark(self) -> dict[str, Any]:
+    def mark(self, view: ReadView) -> Mark:
         """
         Remember the state before a call.
 
+        Parameters
+        ----------
+        view : ReadView
+            Of this very state.
+
         Returns
         -------
-        dict
+        Mark
             For `rollback`.
         """
         self._fresh = set()
-        names = ("index", "seqno", "n_live", "n_soft", "next_expiry", "norms")
-        return {name: getattr(self, name) for name in names} | {
-            "n": self.n,
-            "chunks": list(self.chunks),
-            "live": self.live.copy(),
-        }
+        return Mark(view, self.index, self.seqno, self.norms)
 
-    def rollback(self, mark: dict[str, Any]) -> None:
+    def rollback(self, mark: Mark) -> None:
         """
         Undo a call that failed half way.
 
         Parameters
         ----------
-        mark : dict
+        mark : Mark
             From `mark`, before the call.
         """
-        n = mark.pop("n")
-        for name, value in mark.items():
-            setattr(self, name, value)
+        view = mark.view
+        self.index, self.seqno, self.norms = mark.index_then, mark.seqno, mark.norms
+        self.n_live, self.n_soft, self.next_expiry = view.n_live, view.n_soft, view.next_expiry
+        self.chunks, self.live = list(view.chunks), view.live.copy()
         if self.index is not None:
-            self.index._cut(n)
-        self.names.cut(n)
+            self.index._cut(view.n)
+        self.names.cut(view.n)
 
     def view(self) -> ReadView:
         """
@@ -327,6 +351,7 @@ class Table:
             next_expiry=self.next_expiry,
             chunks=tuple(self.chunks),
             names=self.names,
+            known=[],
         )
 
     def take_graph(self, graph: HnswGraph) -> None:

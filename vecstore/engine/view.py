@@ -5,7 +5,6 @@ A view is published after every write. Nothing it refers to changes below its `n
 never lock and never wait. Expiry changes visibility only: `visible` computes a mask for a moment.
 """
 
-import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,10 +42,9 @@ class Visible(NamedTuple):
     until: int
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class ReadView:
+class ReadView(NamedTuple):
     """
-    One published state of a store.
+    One published state of a store; a tuple, since one is made in every write.
 
     Attributes
     ----------
@@ -70,6 +68,8 @@ class ReadView:
         Metadata and times.
     names : Names
         Ids.
+    known : list of Visible
+        What `visible` found last; at most one.
     """
 
     path: Path | None
@@ -83,7 +83,7 @@ class ReadView:
     next_expiry: int
     chunks: tuple[Chunk, ...]
     names: Names
-    _known: list[Visible] = dataclasses.field(default_factory=list, init=False, repr=False)
+    known: list[Visible]
 
     @property
     def n(self) -> int:
@@ -107,7 +107,7 @@ class ReadView:
         if now < self.next_expiry:
             mask = self.live if self.n_live < self.n else bitset.EVERY
             return Visible(mask, self.n_live, 0, self.next_expiry)
-        for known in self._known[:]:  # a copy: another thread may replace it
+        for known in self.known[:]:  # a copy: another thread may replace it
             if known.since <= now < known.until:
                 return known
         expires = times(self.chunks, "expires_at", self.n)
@@ -120,7 +120,7 @@ class ReadView:
             since=int(past.max(initial=0)),
             until=int(later.min(initial=NEVER)),
         )
-        self._known[:] = [found]
+        self.known[:] = [found]
         return found
 
     def is_live(self, slot: int) -> bool:

@@ -7,7 +7,6 @@ logged or nothing. Readers see *published* states, whose calls are as durable as
 Not here: the log and who syncs it (`journal`), generations on disk (`saver`).
 """
 
-import dataclasses
 import os
 import threading
 from collections.abc import Callable
@@ -17,10 +16,9 @@ from vecstore.engine.encoding import encode
 from vecstore.engine.journal import Journal, Position
 from vecstore.engine.table import Table
 from vecstore.engine.view import ReadView
-from vecstore.errors import InvalidInput, ReadOnlyStore, StoreClosed
+from vecstore.errors import ReadOnlyStore, StoreClosed
 from vecstore.kernels.graph import HnswGraph
 from vecstore.model import BatchReport
-from vecstore.storage.frames import MAX_CALL_BYTES
 
 Committed = tuple[ReadView, Position]
 
@@ -108,10 +106,8 @@ class Writer:
     def _commit(self, changes: list[Change]) -> Committed:
         """Apply and log planned changes as one seqno; the lock is held."""
         kind, chunks = encode(changes) if self.journal is not None else (0, [])
-        size = sum(len(chunk) for chunk in chunks)
-        if size > MAX_CALL_BYTES:
-            raise InvalidInput("a call", f"at most {MAX_CALL_BYTES} bytes", f"{size} bytes")
-        mark, before = self.table.mark(), self.applied
+        before = self.applied
+        mark = self.table.mark(before)
         begin = position = self.journal.position if self.journal is not None else (0, 0)
         try:
             apply(self.table, changes)
@@ -258,7 +254,7 @@ def with_graph(view: ReadView, graph: HnswGraph) -> ReadView:
         Otherwise the same.
     """
     assert view.snapshot is not None
-    return dataclasses.replace(view, snapshot=view.snapshot._replace(graph=graph))
+    return view._replace(snapshot=view.snapshot._replace(graph=graph))
 
 
 def _with_newer_graph(view: ReadView, shown: ReadView) -> ReadView:

@@ -94,6 +94,27 @@ def batch_size(n_indexed: int, as_printed: bool = False) -> int:
     return max(min(max(n_indexed, 1), 256), min(n_indexed // 64, 1024))
 
 
+def is_due(n_indexed: int, n: int, flat_threshold: int, as_printed: bool = False) -> bool:
+    """
+    Say whether `due_batches` lists any, without listing them.
+
+    Parameters
+    ----------
+    n_indexed, n, flat_threshold : int
+        As there.
+    as_printed : bool
+        As there.
+
+    Returns
+    -------
+    bool
+        True where the graph should take some slots.
+    """
+    if n_indexed < flat_threshold:
+        return n >= flat_threshold
+    return n_indexed + batch_size(n_indexed, as_printed) <= n
+
+
 def due_batches(
     n_indexed: int, n: int, flat_threshold: int, as_printed: bool = False
 ) -> list[tuple[int, int]]:

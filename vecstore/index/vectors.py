@@ -76,11 +76,15 @@ def checked_matrix(call: str, vectors: Any, dim: int | None) -> NDArray[np.float
         raise DimensionMismatch(call, dim, given.shape[1])
     if not 1 <= given.shape[1] <= MAX_DIM:
         raise InvalidInput(call, f"1 to {MAX_DIM} components", given.shape[1])
-    with np.errstate(over="ignore"):
-        matrix = np.ascontiguousarray(given, np.float32)
-    finite = np.isfinite(matrix).all(axis=1)
+    if given.dtype == np.float32:
+        matrix = np.ascontiguousarray(given)
+    else:
+        with np.errstate(over="ignore"):
+            matrix = np.ascontiguousarray(given, np.float32)
+    finite = np.isfinite(matrix)
     if not finite.all():
-        raise InvalidInput(f"{call}[{int(finite.argmin())}]", "finite float32", "nan or infinity")
+        row = int(finite.all(axis=1).argmin())
+        raise InvalidInput(f"{call}[{row}]", "finite float32", "nan or infinity")
     return matrix
 
 

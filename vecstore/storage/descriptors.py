@@ -103,7 +103,7 @@ def write_all(descriptor: int, offset: int, chunks: Iterable[Buffer]) -> None:
     """
     for chunk in chunks:
         rest = memoryview(chunk).cast("B")
-        while len(rest) > 0:
+        while rest:
             written = os.pwrite(descriptor, rest, offset)  # may take fewer bytes than offered
             offset += written
             rest = rest[written:]

@@ -136,15 +136,15 @@ class Log:
         if self._uncut:
             self.take_back(self.end, self.seqno)
         begin = at = self.end
+        size = sum(len(chunk) for chunk in chunks)
+        last = max(0, size - 1) // MAX_PAYLOAD_BYTES
         try:
-            size = sum(len(chunk) for chunk in chunks)
             if prepare and size < _SMALL_BYTES and begin + FRAME_HEADER_BYTES + size > self._room:
                 self.file.write(begin, [bytes(PREPARED_BYTES)])
                 self._room = begin + PREPARED_BYTES
-            last = max(0, size - 1) // MAX_PAYLOAD_BYTES
-            salt = self.header.salt
-            for part, payload in enumerate(_parts(chunks)):
+            for part, payload in enumerate(_parts(chunks) if last else [b"".join(chunks)]):
                 flags = COMMIT if part == last and kind != MARK else 0
+                salt = self.header.salt
                 head = pack_frame(salt, seqno, self.synced, kind, flags, part, payload)
                 self.file.write(at, [head + payload])
                 at += len(head) + len(payload)
@@ -204,9 +204,6 @@ def _new_salt() -> int:
 
 def _parts(chunks: Sequence[Buffer]) -> Iterator[bytes]:
     """Cut a byte stream into payloads."""
-    if sum(len(chunk) for chunk in chunks) <= MAX_PAYLOAD_BYTES:
-        yield b"".join(chunks)
-        return
     part = bytearray()
     for chunk in chunks:
         rest = memoryview(chunk).cast("B")
