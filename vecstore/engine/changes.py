@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vecstore.engine.checks import checked_id, checked_vectors, expiry_after, packed_metadata
 from vecstore.engine.chunks import CHUNK, UNSET
-from vecstore.engine.table import Appended, Table
+from vecstore.engine.table import Appended, Table, joined
 from vecstore.engine.view import ReadView
 from vecstore.errors import InvalidInput, NotAvailable, NotFound
 from vecstore.index.vectors import as_row
@@ -310,20 +310,9 @@ class Plan:
 
     def _flush(self) -> None:
         """Turn the upserts in a row into one change."""
-        if len(self._upserts) == 1:
-            self.changes += self._upserts
-        elif self._upserts:
-            ids, rows, metadata, created, expires = zip(*self._upserts, strict=True)
-            self.changes.append(
-                Appended(
-                    ids=[record_id for (record_id,) in ids],
-                    matrix=np.concatenate(rows),
-                    metadata=[packed for (packed,) in metadata],
-                    created_at=np.concatenate(created),
-                    expires_at=np.concatenate(expires),
-                )
-            )
-        self._upserts = []
+        if self._upserts:
+            self.changes.append(joined(self._upserts))
+            self._upserts = []
 
     def finish(self) -> BatchReport:
         """

@@ -7,6 +7,7 @@ when a view is made, chunks are copied before their first change, arrays grow in
 call that fails half way is undone by `rollback`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +44,31 @@ class Appended(NamedTuple):
     metadata: list[bytes]
     created_at: NDArray[np.int64]
     expires_at: NDArray[np.int64]
+
+
+def joined(parts: Sequence[Appended]) -> Appended:
+    """
+    Join records that are appended one after another.
+
+    Parameters
+    ----------
+    parts : sequence of Appended
+        At least one, of one dimension.
+
+    Returns
+    -------
+    Appended
+        All of them in order.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    return Appended(
+        ids=[record_id for part in parts for record_id in part.ids],
+        matrix=np.concatenate([part.matrix for part in parts]),
+        metadata=[packed for part in parts for packed in part.metadata],
+        created_at=np.concatenate([part.created_at for part in parts]),
+        expires_at=np.concatenate([part.expires_at for part in parts]),
+    )
 
 
 class Mark(NamedTuple):

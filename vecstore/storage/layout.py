@@ -10,7 +10,7 @@ Section file, little-endian: named arrays that are mapped where they lie.
     32  u64    length    of the whole file
     40  ...    table     48 bytes a section: 16s name, 8s dtype, u64 rows, u64 columns, u64 offset
                          (columns 0: a one-dimensional array)
-   ...  ...    sections  each from a multiple of 64 on, zeros between them
+   ...  ...    sections  each from a multiple of 64 on, in this order, zeros between them
 trailer        u32[]     CRC-32 of each 1 MiB of bytes [0, trailer), then the CRC-32 of those
 
 Rows file, which only grows: the 40 bytes above with no sections, trailer and length 0, zeros up
@@ -244,10 +244,12 @@ def open_sections(files: Files, path: Path, kind: Kind) -> dict[str, NDArray[Any
         raise CorruptData(path, min(size, length), f"{size} bytes long instead of {length}")
     if trailer + 4 * -(-trailer // BLOCK_BYTES) + 4 != length:
         raise CorruptData(path, 24, "the trailer has an impossible place")
+    free = _HEADER.size + len(sections) * _ENTRY.size
     for s in sections:
-        fits = s.dtype in _DTYPES and s.offset % _ALIGN == 0
+        fits = s.dtype in _DTYPES and s.offset % _ALIGN == 0 and s.offset >= free
         if not fits or s.columns > trailer or s.offset + s.size_bytes > trailer:
             raise CorruptData(path, _HEADER.size, f"section {s.name!r} does not fit in the file")
+        free = s.offset + s.size_bytes
     raw = files.map(path, length)
     return {
         s.name: raw[s.offset : s.offset + s.size_bytes]

@@ -47,6 +47,8 @@ class Log:
     ----------
     synced : int
         Offset known to be durable; set by who syncs.
+    told : int
+        The greatest `synced` that a frame in it has, or its end where a mark is the last.
     epoch : int
         Counts how often frames were taken back, so that a sync that ran meanwhile is not believed.
     """
@@ -58,7 +60,7 @@ class Log:
         self.seqno = seqno
         self.synced = end
         self.epoch = 0
-        self._told = 0
+        self.told = 0
         self._room = end
         self._uncut = False
 
@@ -127,10 +129,10 @@ class Log:
 
     def mark(self) -> None:
         """Note in the log how much of it is durable, where its frames do not say so yet."""
-        if self.synced == self.end and self._told < self.synced:
+        if self.synced == self.end and self.told < self.synced:
             self._write(self.seqno, MARK, [b""], False)
             # subtle: the mark itself need not be durable, nor told of by another mark
-            self._told = self.end
+            self.told = self.end
 
     def _write(self, seqno: int, kind: int, chunks: Sequence[Buffer], prepare: bool) -> None:
         if self._uncut:
@@ -151,7 +153,7 @@ class Log:
         except BaseException:
             self.take_back(begin, self.seqno, best_effort=True)
             raise
-        self._told = self.synced
+        self.told = self.synced
         self.end = at
         self._room = max(self._room, at)
 
@@ -177,7 +179,7 @@ class Log:
         self.epoch += 1
         self.end, self.seqno = end, seqno
         self.synced = min(self.synced, end)
-        self._room, self._told = end, min(self._told, end)
+        self._room, self.told = end, min(self.told, end)
         try:
             self.file.resize(end)
         except OSError:
