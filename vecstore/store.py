@@ -28,6 +28,7 @@ from vecstore.engine.snapshots import (
     delete_snapshot,
     list_snapshots,
     restore_snapshot,
+    snapshots_with_slots,
     verify_snapshot,
 )
 from vecstore.engine.view import ReadView
@@ -992,7 +993,7 @@ class VecStore:
         """
         self._view()
         removed = self._maintenance.compact()
-        return CompactReport(removed, tuple(info.name for info in list_snapshots(self._parts)))
+        return CompactReport(removed, snapshots_with_slots(self._parts))
 
     def checkpoint(self) -> None:
         """

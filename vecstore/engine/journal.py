@@ -196,33 +196,37 @@ class Journal:
             If that failed, now or before.
         """
         while True:
-            with self._done:
-                while self._syncing and self._durable < position and self.failure is None:
-                    self._done.wait()
-                self.refuse_if_poisoned()
-                if self._durable >= position:
-                    return
-                self._syncing = True
-                log, end, epoch = self.log, self.log.end, self.log.epoch
-            failure: BaseException | None = None
+            leads, tried, failure = False, False, None
             try:
+                with self._done:
+                    while self._syncing and self._durable < position and self.failure is None:
+                        self._done.wait()
+                    self.refuse_if_poisoned()
+                    if self._durable >= position:
+                        return
+                    log, end, epoch = self.log, self.log.end, self.log.epoch
+                    leads = self._syncing = True
                 log.file.sync()
-            except BaseException as exc:
-                failure = exc
-            self._synced_at = time.monotonic()
-            with self._done:
-                self._syncing = False
-                # subtle: frames taken back meanwhile may have others in their place by now
-                if failure is None and log.epoch == epoch:
-                    log.synced = end
-                # and before anybody else can sync: the system may call lost pages clean
-                if isinstance(failure, OSError):
-                    self.failure = self.failure or str(failure)
-                self._done.notify_all()
-            if isinstance(failure, OSError):
-                raise StorePoisoned(self._root, str(failure)) from failure
-            if failure is not None:
-                raise failure
+                tried = True
+            except OSError as exc:
+                tried, failure = True, exc
+            finally:
+                if leads:
+                    with self._done:
+                        self._syncing = False
+                        if tried:  # and not interrupted by Ctrl-C
+                            self._led(log, end, epoch, failure)
+                        self._done.notify_all()
+
+    def _led(self, log: Log, end: int, epoch: int, failure: OSError | None) -> None:
+        """Note what a sync has made durable, or that it failed; `_done` is held."""
+        self._synced_at = time.monotonic()
+        # before anybody else can sync: the system may call lost pages clean
+        if failure is not None:
+            self.failure = self.failure or str(failure)
+        # subtle: frames taken back meanwhile may have others in their place by now
+        elif log.epoch == epoch:
+            log.synced = end
 
     def prepare(self, seqno: int) -> Log:
         """

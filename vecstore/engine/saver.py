@@ -139,6 +139,9 @@ class Saver:
         """
         writer = self._writer
         with self.saving, self.poisoning():
+            writer.refuse_writes()
+            # the bulk of it while writes go on, so that they do not wait for it below
+            self._journal.sync(self._journal.position)
             with writer.lock:
                 writer.refuse_writes()
                 table = writer.table

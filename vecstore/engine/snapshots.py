@@ -15,7 +15,7 @@ from vecstore.engine.opening import Parts
 from vecstore.engine.saver import Saver
 from vecstore.engine.table import Table
 from vecstore.engine.verify import snapshot_problems
-from vecstore.errors import InvalidInput, SnapshotNotFound
+from vecstore.errors import CorruptData, InvalidInput, SnapshotNotFound, UnsupportedFormat
 from vecstore.model import SnapshotInfo, VerifyReport
 from vecstore.storage import snapshot
 from vecstore.storage.checkpoint import check_generation
@@ -75,6 +75,33 @@ def list_snapshots(parts: Parts) -> list[SnapshotInfo]:
         note = snapshot.read_note(files, root, name, "list_snapshots")
         listed.append(snapshot.info_of(files, root, name, note))
     return sorted(listed, key=lambda info: (info.created_at, info.seqno, info.name))
+
+
+def snapshots_with_slots(parts: Parts) -> tuple[str, ...]:
+    """
+    Name the snapshots whose files may hold what the store has removed.
+
+    Parameters
+    ----------
+    parts : Parts
+        The store.
+
+    Returns
+    -------
+    tuple of str
+        Sorted; those that cannot be read are among them.
+    """
+    found = _home(parts)
+    if found is None:
+        return ()
+    names = []
+    for name in snapshot.snapshot_names(*found):
+        try:
+            if snapshot.read_note(*found, name, "compact").manifest.n > 0:
+                names.append(name)
+        except (CorruptData, UnsupportedFormat, OSError):
+            names.append(name)
+    return tuple(names)
 
 
 def delete_snapshot(parts: Parts, name: object) -> None:

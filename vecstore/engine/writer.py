@@ -142,8 +142,9 @@ class Writer:
             Whose calls are durable.
         """
         with self._publishing:
-            if self.applied.seqno == view.seqno:
-                view = self.applied  # the same records, in the newest arrays
+            newest = self.applied  # read once: a writer may put another there
+            if newest.seqno == view.seqno:
+                view = newest  # the same records, in arrays that may be newer
             if view.seqno >= self.view.seqno:
                 self.view = _with_newer_graph(view, self.view)
 
