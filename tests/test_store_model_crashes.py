@@ -36,7 +36,7 @@ class CrashModel(test_store_model.StoreModel):
         super().__init__()
 
     def open(self):
-        with mock.patch("vecstore.store.Files", lambda: self.files):
+        with mock.patch("vecstore.store.Files", return_value=self.files):
             self.store = vecstore.open(
                 PLACE,
                 dim=3,
