@@ -267,11 +267,11 @@ class VecStore:
         self._writer.refuse_if_closed()
         return self._writer.view
 
-    def _change(self, plan: Callable[[Plan], None]) -> BatchReport:
-        self._view()
-        report = self._writer.change(self._clock(), plan)
+    def _change(self, plan: Callable[[Plan], None]) -> Plan:
+        self._writer.refuse_if_closed()
+        planned = self._writer.change(self._clock(), plan)
         self._maintenance.after_write()
-        return report
+        return planned
 
     # ---- writing
 
@@ -423,7 +423,7 @@ class VecStore:
             for number, operation in enumerate(listed):
                 planned.add(number, operation)
 
-        return self._change(_plan)
+        return self._change(_plan).report()
 
     def update_metadata(self, id: str, metadata: dict[str, Any], *, merge: bool = False) -> None:
         """
@@ -558,7 +558,7 @@ class VecStore:
                 if planned.state(record_id) == "live":
                     planned.delete("delete_many", record_id)
 
-        return self._change(_plan).deleted
+        return self._change(_plan).counts["deleted"]
 
     def soft_delete(self, id: str) -> bool:
         """
@@ -585,7 +585,10 @@ class VecStore:
         """
         record_id = checked_id("soft_delete(id)", id)
         return (
-            self._change(lambda plan: plan.soft_delete("soft_delete", record_id)).soft_deleted > 0
+            self._change(lambda plan: plan.soft_delete("soft_delete", record_id)).counts[
+                "soft_deleted"
+            ]
+            > 0
         )
 
     def restore(self, id: str) -> bool:
@@ -612,7 +615,8 @@ class VecStore:
         >>> store.close()
         """
         record_id = checked_id("restore(id)", id)
-        return self._change(lambda plan: plan.restore("restore", record_id)).restored > 0
+        planned = self._change(lambda plan: plan.restore("restore", record_id))
+        return planned.counts["restored"] > 0
 
     def expire(self) -> int:
         """

@@ -174,7 +174,7 @@ class Plan:
         matrix = checked_vectors(f"{call}.vector", self._table.metric, row, self._dim)
         self._dim = matrix.shape[1]
         packed = packed_metadata(f"{call}.metadata", metadata)
-        expires_at = expiry_after(f"{call}.ttl_s", ttl_s, self._now)
+        expires_at = UNSET if ttl_s is None else expiry_after(f"{call}.ttl_s", ttl_s, self._now)
         times = np.array([[self._now], [expires_at]], np.int64)
         self._upserts.append(Appended([record_id], matrix, [packed], times[0], times[1]))
         self._states[record_id] = "live"
@@ -314,16 +314,27 @@ class Plan:
             self.changes.append(joined(self._upserts))
             self._upserts = []
 
-    def finish(self) -> BatchReport:
+    def finish(self) -> list[Change]:
         """
         End the plan.
 
         Returns
         -------
-        BatchReport
-            What `changes` will do.
+        list of Change
+            What `apply` has to carry out.
         """
         self._flush()
+        return self.changes
+
+    def report(self) -> BatchReport:
+        """
+        Count what the changes do.
+
+        Returns
+        -------
+        BatchReport
+            Operations of each kind.
+        """
         return BatchReport(**self.counts)
 
 

@@ -85,10 +85,31 @@ def packed_metadata(call: str, metadata: object) -> bytes:
         return b"\x80"
     if not isinstance(metadata, dict):
         raise InvalidInput(call, "a dict", type(metadata).__name__)
-    raw: bytes = msgpack.packb(_plain(call, metadata, 0))
+    plain = metadata if _is_flat(metadata) else _plain(call, metadata, 0)
+    raw: bytes = msgpack.packb(plain)
     if len(raw) > MAX_METADATA_BYTES:
         raise InvalidInput(call, f"at most {MAX_METADATA_BYTES} bytes packed", f"{len(raw)} bytes")
     return raw
+
+
+def _is_flat(metadata: dict[Any, Any]) -> bool:
+    """Say of most metadata, quickly, that it can be kept as it is; of the rest, nothing."""
+    for key, value in metadata.items():
+        kind = type(value)
+        if type(key) is not str or not key.isascii():
+            return False
+        if kind is str:
+            if not value.isascii():  # which might hold a lone surrogate
+                return False
+        elif kind is int:
+            if not -(2**63) <= value < 2**63:
+                return False
+        elif kind is float:
+            if not math.isfinite(value):
+                return False
+        elif kind is not bool and value is not None:
+            return False
+    return True
 
 
 def _plain(place: str, value: object, depth: int) -> object:

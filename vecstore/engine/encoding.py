@@ -33,6 +33,7 @@ from vecstore.storage.frames import MAX_CALL_BYTES
 
 UPSERT, DELETE, RESTORE, DESCRIBE, EXPIRY, SWEEP, BATCH = 1, 2, 3, 4, 5, 6, 255
 _PIECE_BYTES = 1 << 28
+_SMALL_BYTES = 1 << 16
 
 
 def encode(changes: Sequence[Change]) -> tuple[int, list[Buffer]]:
@@ -87,6 +88,10 @@ def _encoded(packer: msgpack.Packer, change: Change) -> tuple[int, list[Buffer]]
 
 def _encoded_upsert(packer: msgpack.Packer, records: Appended) -> list[Buffer]:
     matrix = np.ascontiguousarray(records.matrix, "<f4")
+    if matrix.nbytes <= _SMALL_BYTES:
+        times = (_int64(records.created_at), _int64(records.expires_at))
+        vectors = (matrix.shape[1], matrix.tobytes())
+        return [packer.pack([UPSERT, records.ids, *vectors, records.metadata, *times])]
     before = (packer.pack_array_header(7), b"\x01", packer.pack(records.ids))
     # the header of a bin of 32 bits; the vectors are handed over as they lie in memory
     begin = packer.pack(matrix.shape[1]) + struct.pack(">BI", 0xC6, matrix.nbytes)

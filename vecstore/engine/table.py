@@ -251,7 +251,7 @@ class Table:
             chunk.expires_at[place : place + count] = records.expires_at[at : at + count]
             chunk.deleted_at[place : place + count] = UNSET
             at += count
-        if (records.expires_at != UNSET).any():
+        if int(records.expires_at.max()) != UNSET:
             set_at = records.expires_at[records.expires_at != UNSET]
             self.next_expiry = min(self.next_expiry, int(set_at.min()))
 

@@ -18,7 +18,6 @@ from vecstore.engine.table import Table
 from vecstore.engine.view import ReadView
 from vecstore.errors import ReadOnlyStore, StoreClosed
 from vecstore.kernels.graph import HnswGraph
-from vecstore.model import BatchReport
 
 Committed = tuple[ReadView, Position]
 
@@ -55,7 +54,7 @@ class Writer:
         self._publishing = threading.Lock()  # protects view; taken after lock
         self._process = os.getpid()
 
-    def change(self, now: int, plan: Callable[[Plan], None]) -> BatchReport:
+    def change(self, now: int, plan: Callable[[Plan], None]) -> Plan:
         """
         Plan a call, carry it out, and wait until it is durable.
 
@@ -68,18 +67,18 @@ class Writer:
 
         Returns
         -------
-        BatchReport
+        Plan
             What was done.
         """
         with self.lock:
             self.refuse_writes()
             planned = Plan(self.table, self.applied, now)
             plan(planned)
-            report = planned.finish()
-            committed = self._commit(planned.changes) if planned.changes else None
+            changes = planned.finish()
+            committed = self._commit(changes) if changes else None
         if committed is not None:
             self._settle(committed)
-        return report
+        return planned
 
     def sweep(self, now: int) -> int:
         """
