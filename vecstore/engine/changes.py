@@ -88,9 +88,7 @@ class Plan:
         self._states: dict[str, str] = {}
         self._upserts: list[Appended] = []
         self.changes: list[Change] = []
-        self.counts = dict.fromkeys(
-            ("upserted", "deleted", "soft_deleted", "restored", "updated"), 0
-        )
+        self.counts = {"upserted": 0, "deleted": 0, "soft_deleted": 0, "restored": 0, "updated": 0}
 
     def state(self, record_id: str) -> str:
         """

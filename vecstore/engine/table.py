@@ -22,6 +22,8 @@ from vecstore.index.hnsw import HNSWIndex
 from vecstore.kernels import bitset
 from vecstore.kernels.graph import HnswGraph
 
+_ONES = 2**64 - 1
+
 
 class Appended(NamedTuple):
     """
@@ -225,15 +227,18 @@ class Table:
         if len(norms):
             self.norms = _extended(self.norms, first, norms)
         self._add_facts(first, records)
-        words = -(-(first + len(records.ids)) // 64)
+        last = first + len(records.ids)
+        words = -(-last // 64)
         if words > len(self.live):
             more = np.zeros(words - len(self.live), np.uint64)
             self.live = _extended(self.live, len(self.live), more)
+        _set_bits(self.live, first, last)
+        self.n_live += last - first
+        append = self.names.append
         for slot, record_id in enumerate(records.ids, first):
-            before = self.names.append(slot, record_id)
+            before = append(slot, record_id)
             if before >= 0:
                 self.kill(before)
-            self._set_live(slot)
 
     def _add_facts(self, first: int, records: Appended) -> None:
         at = 0
@@ -251,9 +256,8 @@ class Table:
             chunk.expires_at[place : place + count] = records.expires_at[at : at + count]
             chunk.deleted_at[place : place + count] = UNSET
             at += count
-        if int(records.expires_at.max()) != UNSET:
-            set_at = records.expires_at[records.expires_at != UNSET]
-            self.next_expiry = min(self.next_expiry, int(set_at.min()))
+        for expires_at in set(records.expires_at.tolist()) - {UNSET}:
+            self.next_expiry = min(self.next_expiry, expires_at)
 
     def kill(self, slot: int, hidden_at: int = UNSET) -> None:
         """
@@ -275,10 +279,6 @@ class Table:
         if was_hidden or hidden_at != UNSET:
             self._writable(slot).deleted_at[slot % CHUNK] = hidden_at
             self.n_soft += int(hidden_at != UNSET) - int(was_hidden)
-
-    def _set_live(self, slot: int) -> None:
-        self.live[slot >> 6] |= np.uint64(1 << (slot & 63))
-        self.n_live += 1
 
     def set_metadata(self, slot: int, packed: bytes) -> None:
         """
@@ -391,6 +391,16 @@ class Table:
         """
         assert self.index is not None
         self.index.graph = graph
+
+
+def _set_bits(words: NDArray[np.uint64], first: int, last: int) -> None:
+    """Set the bits [first, last), at least one."""
+    begin, end = first >> 6, (last - 1) >> 6
+    words[begin + 1 : end] = _ONES
+    head, tail = _ONES << (first & 63) & _ONES, _ONES >> (-last & 63)
+    words[begin] |= np.uint64(head & tail if begin == end else head)
+    if begin < end:
+        words[end] |= np.uint64(tail)
 
 
 def _extended(array: NDArray[Any], used: int, more: NDArray[Any]) -> NDArray[Any]:
