@@ -67,6 +67,7 @@ class StoreQuery:
         rows = vectors(METRIC, DIM).base
         with vecstore.open("store", metric=METRIC, config=CONFIG) as store:
             store.upsert_many(ids(len(rows)), rows, [{"number": i} for i in range(len(rows))])
+            store.checkpoint()
 
     setup_cache.timeout = 7200
 
@@ -128,3 +129,36 @@ class StoreReopen:
 
     def peakmem_reopen(self):
         vecstore.open("store", config=CONFIG).close()
+
+
+class StoreLog:
+    """What is done with a log of single upserts: bring it back, write it down, keep it."""
+
+    number = 1
+    warmup_time = 0
+    timeout = 3600
+
+    def setup(self):
+        self.rows = vectors(METRIC, DIM).base[:500]
+        config = {**CONFIG, "flat_threshold": 10_000, "durability": "off"}
+        with vecstore.open("logged", metric=METRIC, config=config) as store:
+            for record_id, row in zip(ids(500), self.rows, strict=True):
+                store.upsert(record_id, row)
+        self.store = vecstore.open("logged")
+
+    def teardown(self):
+        self.store.close()
+        shutil.rmtree("logged", ignore_errors=True)
+
+    def time_recover(self):
+        self.store.close()
+        self.store = vecstore.open("logged")
+
+    def time_checkpoint(self):
+        self.store.checkpoint()
+
+    def time_create_snapshot(self):
+        self.store.create_snapshot("kept")
+
+    def time_verify(self):
+        assert self.store.verify().ok
