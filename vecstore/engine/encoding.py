@@ -170,6 +170,8 @@ def _change(code: int, *fields: Any) -> Change:
 def _upsert(
     ids: Any, dim: Any, vectors: Any, metadata: Any, created_at: Any, expires_at: Any
 ) -> Appended:
+    if not isinstance(ids, list) or not isinstance(metadata, list):
+        raise InvalidInput("upsert", "arrays of ids and of metadata", "others")
     n = len(ids)
     bins = (*metadata, vectors, created_at, expires_at)
     if not all(isinstance(one, bytes) for one in bins) or len(metadata) != n:

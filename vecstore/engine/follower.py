@@ -111,9 +111,7 @@ class Follower:
             If the store is damaged; the handle stays at the state it had.
         """
         if not self._replay_on(writer):
-            table = self.open()
-            if table.seqno != writer.table.seqno or writer.table.index is None:
-                writer.put(table)
+            writer.put(self.open())
 
     def _replay_on(self, writer: Writer) -> bool:
         """Replay what came since, if the same log goes on; nothing is changed if it does not."""

@@ -20,6 +20,7 @@ from vecstore.config import StoreConfig
 from vecstore.errors import StorePoisoned
 from vecstore.storage.files import Buffer, Files, SyncFailed
 from vecstore.storage.frames import LOG_HEADER_BYTES
+from vecstore.storage.manifest import log_name
 from vecstore.storage.wal import Log
 
 QUIET_S = 0.05
@@ -202,7 +203,8 @@ class Journal:
                     while self._syncing and self._durable < position and self.failure is None:
                         self._done.wait()
                     self.refuse_if_poisoned()
-                    if self._durable >= position:
+                    # less than was asked for, if Ctrl-C has taken the call back meanwhile
+                    if self._durable >= min(position, self.position):
                         return
                     log, end, epoch = self.log, self.log.end, self.log.epoch
                     leads = self._syncing = True
@@ -250,12 +252,16 @@ class Journal:
             If a sync failed.
         """
         self.sync(self.position)
+        number, before = self.log.number + 1, self.log.end
         try:
             self.log.trim()
-            before = self.log.end
-            return Log.create(self._files, self._root, self.log.number + 1, seqno, before)
+            return Log.create(self._files, self._root, number, seqno, before)
         except SyncFailed as exc:
             raise self.poison(exc) from exc
+        except BaseException:
+            with contextlib.suppress(OSError):  # if it stays, recovery sees that nothing is in it
+                self._files.remove(self._root / log_name(number))
+            raise
 
     def switch(self, log: Log, *, covered: bool) -> None:
         """

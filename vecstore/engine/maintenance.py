@@ -120,13 +120,17 @@ class Maintenance:
         InvalidInput
             If this is called from a progress callback, which runs inside of an absorption.
         """
-        if self._absorber == threading.get_ident():
-            raise InvalidInput("close()", "a call outside of a progress callback", "one inside")
+        self._refuse_inside()
         self._stop = True
         with self._starting:
             thread = self._thread
         if thread is not None:
             thread.join()
+
+    def _refuse_inside(self) -> None:
+        if self._absorber == threading.get_ident():
+            expected = "outside of a progress callback: it would replace what is growing"
+            raise InvalidInput("a call that replaces or closes the store", expected, "one inside")
 
     def resume(self) -> None:
         """Let background threads start again, after a close that failed."""
@@ -154,6 +158,7 @@ class Maintenance:
         progress : bool or callable
             Called with (done, total).
         """
+        self._refuse_inside()
         with self._absorbing:
             self._writer.refuse_writes()
             view = self._writer.view
@@ -255,7 +260,13 @@ class Maintenance:
         ------
         None
             While everything else waits.
+
+        Raises
+        ------
+        InvalidInput
+            If this is called from a progress callback, which runs inside of an absorption.
         """
+        self._refuse_inside()
         saving = self._saver.saving if self._saver is not None else contextlib.nullcontext()
         with self._absorbing, saving, self._writer.lock:
             yield

@@ -144,9 +144,13 @@ def logs_after(
 
 def _begun(files: Files, path: Path, number: int) -> LogReader | None:
     """Open a log that may be cut short before its header."""
-    if existing_size(files, path) <= LOG_HEADER_BYTES and not any(files.read(path, 64)):
-        return None
-    return LogReader(files, path, number)
+    try:
+        return LogReader(files, path, number)
+    except CorruptData:
+        # no call is sent to a log before its header is durable
+        if existing_size(files, path) <= LOG_HEADER_BYTES:
+            return None
+        raise
 
 
 def durable_end(reader: LogReader) -> int:

@@ -38,7 +38,6 @@ from vecstore.storage.checkpoint import (
 from vecstore.storage.files import Files, SyncFailed
 from vecstore.storage.frames import LogHeader
 from vecstore.storage.manifest import Manifest, draft, log_name, swap
-from vecstore.storage.rows import MappedRows
 
 CLOSE_BYTES = 4 << 20
 """A log longer than this is not left for the next opening to replay."""
@@ -98,8 +97,10 @@ class Saver:
     @property
     def due(self) -> bool:
         """Whether the log is so long that a checkpoint is worth it."""
-        n_bytes = self._journal.n_bytes
-        if n_bytes <= self._writer.table.config.checkpoint_bytes:
+        n_bytes, table = self._journal.n_bytes, self._writer.table
+        if n_bytes <= table.config.checkpoint_bytes or table.seqno == self.manifest.seqno:
+            return False
+        if self._journal.failure is not None:
             return False
         return n_bytes > max(self.disk_bytes // 4, self._patience)
 
@@ -111,7 +112,7 @@ class Saver:
 
     def checkpoint_if_due(self) -> None:
         """Make a checkpoint if it is due; a failure is only logged, since nothing is lost by it."""
-        if self.due and not self._writer.closed and self._journal.failure is None:
+        if self.due and not self._writer.closed:
             try:
                 self.checkpoint()
             except Exception as exc:
@@ -126,7 +127,7 @@ class Saver:
         Parameters
         ----------
         graph : HnswGraph, optional
-            Over published slots: replaces the one there is, once it is on disk.
+            Over published slots of the table: replaces its graph, once it is on disk.
 
         Raises
         ------
@@ -151,8 +152,7 @@ class Saver:
                 header = self._begin_log()
                 writer.publish(writer.applied)
                 view = writer.applied if graph is None else with_graph(writer.applied, graph)
-                storage = table.index.storage if table.index is not None else None
-            content = self._content(view, storage)
+            content = self._content(view)
             manifest = self._write(view, table, header, content)
             self._publish(manifest)
             if graph is not None:
@@ -174,7 +174,7 @@ class Saver:
         self._journal.switch(log, covered=False)
         return log.header
 
-    def _content(self, view: ReadView, storage: object) -> Content | None:
+    def _content(self, view: ReadView) -> Content | None:
         """Say which files have to be written, once those that will be copied are checked."""
         if view.n == 0 or view.snapshot is None:
             return None
@@ -186,9 +186,13 @@ class Saver:
                 check_file(self.files, self.root, self.manifest, role)
         array = view.snapshot.space.rows[: view.n]
         rows = RowsContent(array, None, 0, np.zeros(0, np.uint32))
-        if isinstance(storage, MappedRows):
-            sums = rows_sums(self.files, self.root, self.manifest)
-            rows = RowsContent(array, storage.path.name, storage.n_on_disk, sums)
+        if self.manifest.files:
+            # subtle: by what the manifest says, not by what the table has mapped by now
+            name, sums = (
+                self.manifest.files["vectors"].name,
+                rows_sums(self.files, self.root, self.manifest),
+            )
+            rows = RowsContent(array, name, self.manifest.n, sums)
         content = content_of(view, rows)
         if shared:
             return Content(None, {"hnsw_index": content.sections["hnsw_index"]})

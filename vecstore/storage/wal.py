@@ -168,7 +168,7 @@ class Log:
         seqno : int
             Of the last call before that.
         best_effort : bool
-            Leave a refusal of the system to the next attempt, which comes before the next frame.
+            Leave it to the next attempt, which comes before the next frame, to make this durable.
 
         Raises
         ------
@@ -182,11 +182,14 @@ class Log:
         self._room, self.told = end, min(self.told, end)
         try:
             self.file.resize(end)
+            if not best_effort:
+                # subtle: parts of the call that is gone must not come back behind parts of the
+                # next one, which has the same number
+                self.file.sync()
+                self._uncut = False
         except OSError:
             if not best_effort:
                 raise
-        else:
-            self._uncut = False
 
     def trim(self) -> None:
         """Cut off the prepared room, before the log is left alone."""
