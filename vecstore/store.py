@@ -1255,7 +1255,7 @@ class VecStore:
         """
         self._view()
         if self._parts.follower is not None:
-            with self._maintenance.alone():
+            with self._maintenance.alone("refresh()"):
                 self._parts.follower.refresh(self._writer)
             self._maintenance.after_write()
 
@@ -1288,7 +1288,7 @@ class VecStore:
         writer, saver, journal = self._writer, self._parts.saver, self._writer.journal
         try:
             self._maintenance.stop()
-            with self._maintenance.alone():
+            with self._maintenance.alone("close()"):
                 if not writer.closed and saver is not None:
                     if journal is not None:
                         journal.stop()

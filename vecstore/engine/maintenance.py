@@ -120,17 +120,16 @@ class Maintenance:
         InvalidInput
             If this is called from a progress callback, which runs inside of an absorption.
         """
-        self._refuse_inside()
+        self._refuse_inside("close()")
         self._stop = True
         with self._starting:
             thread = self._thread
         if thread is not None:
             thread.join()
 
-    def _refuse_inside(self) -> None:
+    def _refuse_inside(self, call: str) -> None:
         if self._absorber == threading.get_ident():
-            expected = "outside of a progress callback: it would replace what is growing"
-            raise InvalidInput("a call that replaces or closes the store", expected, "one inside")
+            raise InvalidInput(call, "a call outside of a progress callback", "one inside")
 
     def resume(self) -> None:
         """Let background threads start again, after a close that failed."""
@@ -158,7 +157,7 @@ class Maintenance:
         progress : bool or callable
             Called with (done, total).
         """
-        self._refuse_inside()
+        self._refuse_inside("optimize()")
         with self._absorbing:
             self._writer.refuse_writes()
             view = self._writer.view
@@ -228,7 +227,7 @@ class Maintenance:
         int
             Slots removed.
         """
-        with self.alone():
+        with self.alone("compact()"):
             self._writer.refuse_writes()
             old = self._writer.table
             removed = old.n - old.n_live
@@ -252,9 +251,14 @@ class Maintenance:
             return removed
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self, call: str) -> Iterator[None]:
         """
         Keep writes, absorption and checkpoints out; reads go on.
+
+        Parameters
+        ----------
+        call : str
+            Who asks, for the error.
 
         Yields
         ------
@@ -266,7 +270,7 @@ class Maintenance:
         InvalidInput
             If this is called from a progress callback, which runs inside of an absorption.
         """
-        self._refuse_inside()
+        self._refuse_inside(call)
         saving = self._saver.saving if self._saver is not None else contextlib.nullcontext()
         with self._absorbing, saving, self._writer.lock:
             yield

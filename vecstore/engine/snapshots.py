@@ -162,7 +162,7 @@ def restore_snapshot(parts: Parts, maintenance: Maintenance, name: object) -> No
     checked = snapshot.checked_name("restore_snapshot", name)
     saver, writer = _saver(parts, "restore_snapshot"), parts.writer
     files, root = saver.files, saver.root
-    with maintenance.alone():
+    with maintenance.alone("restore_snapshot()"):
         writer.refuse_writes()
         manifest = snapshot.read_note(files, root, checked, "restore_snapshot").manifest
         check_generation(files, snapshot.place_of(root, checked), manifest)
