@@ -242,7 +242,8 @@ class StoreConfig:
         checkpoint may be. The death of the process alone loses nothing at any level, see
         ``docs/durability.md``.
     sync_interval_s : float
-        Seconds between syncs under ``"interval"``.
+        Seconds between syncs under ``"interval"``; with ``maintenance="inline"`` the next write
+        after them syncs.
     checkpoint_bytes : int
         A checkpoint begins when the log is longer than this and than a quarter of the generation.
     flat_threshold : int

@@ -22,6 +22,7 @@ NOT_DETERMINISTIC = {
     "math.pow": "libm",
     "random": "not ours",
 }
+DOOR = {"storage/files.py", "storage/descriptors.py", "storage/mapping.py"}
 SYSTEM_CALLS = {
     "os.open",
     "os.write",
@@ -53,12 +54,18 @@ def test_nothing_on_the_way_to_an_index_depends_on_the_machine(path):
     assert not multiplied
 
 
+def test_the_door_to_the_operating_system_is_used_by_files_alone():
+    for path, module in modules().items():
+        names = {node.module for node in ast.walk(module) if isinstance(node, ast.ImportFrom)}
+        inner = {"vecstore.storage.descriptors", "vecstore.storage.mapping"}
+        assert not names & inner or path == "storage/files.py", path
+
+
 @pytest.mark.parametrize(
     "path", [p for p in modules() if p.startswith(("index/", "engine/", "storage/", "store.py"))]
 )
 def test_only_files_talks_to_the_operating_system(path):
-    if path == "storage/files.py":
-        assert uses(path) & SYSTEM_CALLS
+    if path in DOOR:
         return
     calls = {dotted(n.func) for n in ast.walk(modules()[path]) if isinstance(n, ast.Call)}
     allowed = {"open"} if path == "store.py" else set()

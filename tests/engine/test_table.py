@@ -6,7 +6,8 @@ import pytest
 from tests.stores import grid, names
 from vecstore.config import HnswConfig, StoreConfig
 from vecstore.engine.chunks import CHUNK, UNSET
-from vecstore.engine.table import Appended, Table
+from vecstore.engine.records import Appended
+from vecstore.engine.table import Table
 from vecstore.engine.view import NEVER
 from vecstore.kernels import bitset
 from vecstore.model import Record
@@ -47,9 +48,9 @@ def seen(view, ids):
 @pytest.fixture(params=["cosine", "euclidean"])
 def table(request):
     table = Table(None, request.param, None, CONFIG)
-    table.mark()
+    table.mark(table.view())
     table.append(records(names(20), grid(20)))
-    table.mark()
+    table.mark(table.view())
     table.kill(3, hidden_at=NOW)
     return table
 
@@ -73,7 +74,7 @@ def test_a_view_stays_as_it_was_when_everything_changes_later(table):
     view = table.view()
     before = seen(view, IDS)
 
-    table.mark()
+    table.mark(table.view())
     change_everything(table)
 
     assert seen(view, IDS) == before
@@ -83,7 +84,7 @@ def test_a_view_stays_as_it_was_when_everything_changes_later(table):
 def test_rollback_leaves_no_trace_when_a_call_failed_half_way(table):
     before, view = seen(table.view(), IDS), table.view()
     fingerprint = table.index.fingerprint()
-    mark = table.mark()
+    mark = table.mark(table.view())
     change_everything(table)
 
     table.rollback(mark)
@@ -95,17 +96,17 @@ def test_rollback_leaves_no_trace_when_a_call_failed_half_way(table):
 
 def test_later_calls_come_out_alike_when_one_before_was_rolled_back(table):
     twin = Table(None, table.metric, None, CONFIG)
-    twin.mark()
+    twin.mark(twin.view())
     twin.append(records(names(20), grid(20)))
-    twin.mark()
+    twin.mark(twin.view())
     twin.kill(3, hidden_at=NOW)
     for _ in range(3):
-        mark = table.mark()
+        mark = table.mark(table.view())
         change_everything(table)
         table.rollback(mark)
 
     for either in (table, twin):
-        either.mark()
+        either.mark(either.view())
         change_everything(either)
 
     assert seen(table.view(), IDS) == seen(twin.view(), IDS)
@@ -114,13 +115,13 @@ def test_later_calls_come_out_alike_when_one_before_was_rolled_back(table):
 
 def test_rollback_forgets_the_dimension_when_it_came_with_the_failed_call():
     table = Table(None, "euclidean", None, CONFIG)
-    mark = table.mark()
+    mark = table.mark(table.view())
     table.append(records(["a"], [[1, 2]]))
 
     table.rollback(mark)
 
     assert (table.dim, table.n, table.n_live) == (None, 0, 0)
-    table.mark()
+    table.mark(table.view())
     table.append(records(["b"], [[1, 2, 3]]))
     assert (table.dim, table.view().record(0).id) == (3, "b")
     assert table.view().find("a", NOW) == -1
@@ -129,14 +130,14 @@ def test_rollback_forgets_the_dimension_when_it_came_with_the_failed_call():
 def test_rollback_keeps_a_view_of_many_chunks_when_the_call_began_a_new_chunk():
     table = Table(None, "euclidean", 2, CONFIG)
     first = CHUNK - 2
-    table.mark()
+    table.mark(table.view())
     table.append(records(names(first), np.ones((first, 2))))
-    mark = table.mark()
+    mark = table.mark(table.view())
     table.append(records(names(10, "x"), np.zeros((10, 2)), expires_at=NOW + 1))
 
     table.rollback(mark)
 
-    table.mark()
+    table.mark(table.view())
     table.append(records(names(5, "y"), np.full((5, 2), 3)))
     view = table.view()
     tail = [view.record(slot) for slot in range(first, view.n)]
@@ -147,7 +148,7 @@ def test_rollback_keeps_a_view_of_many_chunks_when_the_call_began_a_new_chunk():
 
 def test_refresh_expiry_finds_the_next_one_when_the_earliest_died():
     table = Table(None, "euclidean", 2, CONFIG)
-    table.mark()
+    table.mark(table.view())
     for number in range(3):
         table.append(records([str(number)], [[1, 2]], expires_at=NOW + number))
     assert table.next_expiry == NOW
@@ -159,7 +160,7 @@ def test_refresh_expiry_finds_the_next_one_when_the_earliest_died():
 
 
 def test_the_live_set_counts_what_it_holds_when_slots_cross_words(table):
-    table.mark()
+    table.mark(table.view())
     table.append(records(names(200, "w"), np.ones((200, 4))))
     for slot in (63, 64, 127, 128, 219):
         table.kill(slot)
@@ -175,7 +176,7 @@ def test_the_live_set_counts_what_it_holds_when_slots_cross_words(table):
 
 def test_visible_answers_for_any_moment_when_times_are_asked_in_any_order():
     table = Table(None, "euclidean", 2, CONFIG)
-    table.mark()
+    table.mark(table.view())
     for number, expires_at in enumerate([UNSET, NOW + 10, NOW + 20, UNSET, NOW + 10]):
         table.append(records([str(number)], [[1, 2]], expires_at=expires_at))
     table.kill(3)
@@ -190,7 +191,7 @@ def test_visible_answers_for_any_moment_when_times_are_asked_in_any_order():
 
 def test_visible_has_no_mask_when_every_slot_may_be_returned():
     table = Table(None, "euclidean", 2, CONFIG)
-    table.mark()
+    table.mark(table.view())
     table.append(records(names(5), np.ones((5, 2))))
 
     assert len(table.view().visible(NOW).mask) == 0

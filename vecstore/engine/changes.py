@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from vecstore.engine.checks import checked_id, checked_vectors, expiry_after, packed_metadata
 from vecstore.engine.chunks import CHUNK, UNSET
-from vecstore.engine.table import Appended, Table, joined
+from vecstore.engine.records import Appended, joined
+from vecstore.engine.table import Table
 from vecstore.engine.view import ReadView
 from vecstore.errors import InvalidInput, NotAvailable, NotFound
 from vecstore.index.vectors import as_row

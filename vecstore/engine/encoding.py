@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from vecstore.config import MAX_DIM
 from vecstore.engine.changes import Change, Describe, Expire, Kill, Revive, Sweep
 from vecstore.engine.checks import MAX_METADATA_BYTES, checked_id
-from vecstore.engine.table import Appended
+from vecstore.engine.records import Appended
 from vecstore.errors import InvalidInput
 from vecstore.storage.files import Buffer
 from vecstore.storage.frames import MAX_CALL_BYTES

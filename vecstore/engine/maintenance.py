@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from vecstore.engine.chunks import CHUNK
+from vecstore.engine.records import Appended
 from vecstore.engine.saver import Saver
-from vecstore.engine.table import Appended, Table
+from vecstore.engine.table import Table
 from vecstore.engine.writer import Writer
 from vecstore.errors import InvalidInput
 from vecstore.index.absorb import due_batches, is_due, rest_batches

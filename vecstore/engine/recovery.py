@@ -15,9 +15,10 @@ from vecstore.config import StoreConfig
 from vecstore.engine.changes import apply
 from vecstore.engine.encoding import decode
 from vecstore.engine.generation import open_table
-from vecstore.engine.table import Appended, Table, joined
+from vecstore.engine.records import Appended, joined
+from vecstore.engine.table import Table
 from vecstore.errors import CorruptData
-from vecstore.storage.files import Files
+from vecstore.storage.files import READ_BYTES, Files
 from vecstore.storage.frames import FRAME_HEADER_BYTES, LOG_HEADER_BYTES
 from vecstore.storage.layout import UNREADABLE, existing_size
 from vecstore.storage.log_reader import LogReader
@@ -248,6 +249,11 @@ def resume(files: Files, root: Path, found: Recovery) -> Log:
     try:
         if files.size(reader.path) > reader.end:
             file.resize(reader.end)
+        # subtle: after a failed fsync the system may call pages clean that never reached the
+        # medium, so what is not known to be durable is written again, not only synced again
+        for at in range(reader.synced, reader.end, READ_BYTES):
+            most = min(READ_BYTES, reader.end - at)
+            file.write(at, [files.read(reader.path, most, at)])
         # subtle: before anything is appended; else a crash could bring the torn end back behind it
         file.sync()
     except BaseException:

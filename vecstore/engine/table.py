@@ -7,7 +7,6 @@ when a view is made, chunks are copied before their first change, arrays grow in
 call that fails half way is undone by `rollback`.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,60 +16,13 @@ from numpy.typing import NDArray
 from vecstore.config import StoreConfig
 from vecstore.engine.chunks import CHUNK, UNSET, Chunk, empty_chunk, thawed, times
 from vecstore.engine.names import Names
+from vecstore.engine.records import Appended
 from vecstore.engine.view import NEVER, ReadView
 from vecstore.index.hnsw import HNSWIndex
 from vecstore.kernels import bitset
 from vecstore.kernels.graph import HnswGraph
 
 _ONES = 2**64 - 1
-
-
-class Appended(NamedTuple):
-    """
-    Records to append, column by column.
-
-    Attributes
-    ----------
-    ids : list of str
-        Not checked for duplicates: each takes a slot, the last wins.
-    matrix : float32[n, dim]
-        Checked vectors, as they came.
-    metadata : list of bytes
-        Packed.
-    created_at, expires_at : int64[n]
-        Unix milliseconds or `UNSET`.
-    """
-
-    ids: list[str]
-    matrix: NDArray[np.float32]
-    metadata: list[bytes]
-    created_at: NDArray[np.int64]
-    expires_at: NDArray[np.int64]
-
-
-def joined(parts: Sequence[Appended]) -> Appended:
-    """
-    Join records that are appended one after another.
-
-    Parameters
-    ----------
-    parts : sequence of Appended
-        At least one, of one dimension.
-
-    Returns
-    -------
-    Appended
-        All of them in order.
-    """
-    if len(parts) == 1:
-        return parts[0]
-    return Appended(
-        ids=[record_id for part in parts for record_id in part.ids],
-        matrix=np.concatenate([part.matrix for part in parts]),
-        metadata=[packed for part in parts for packed in part.metadata],
-        created_at=np.concatenate([part.created_at for part in parts]),
-        expires_at=np.concatenate([part.expires_at for part in parts]),
-    )
 
 
 class Mark(NamedTuple):

@@ -380,6 +380,7 @@ class Files:
             if exc.errno in (errno.EACCES, errno.EAGAIN):
                 raise StoreLocked(path.parent, holder or "another process") from None
             raise
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # the text only helps; on a full disk it is missing
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()}\n".encode(), 0)
         return Lock(descriptor)

@@ -39,7 +39,6 @@ from vecstore.storage.layout import MAGIC, VERSION, Kind
 LOG_HEADER_BYTES = 64
 FRAME_HEADER_BYTES = 32
 MAX_PAYLOAD_BYTES = 4 << 20
-MAX_PARTS = 1 << 16
 MAX_CALL_BYTES = 4 << 30
 """A call must fit in memory twice, here and when it is recovered."""
 COMMIT = 1

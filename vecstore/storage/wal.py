@@ -135,8 +135,7 @@ class Log:
             self.told = self.end
 
     def _write(self, seqno: int, kind: int, chunks: Sequence[Buffer], prepare: bool) -> None:
-        if self._uncut:
-            self.take_back(self.end, self.seqno)
+        self.finish_cut()
         begin = at = self.end
         size = sum(len(chunk) for chunk in chunks)
         last = max(0, size - 1) // MAX_PAYLOAD_BYTES
@@ -191,8 +190,14 @@ class Log:
             if not best_effort:
                 raise
 
+    def finish_cut(self) -> None:
+        """Make durable that frames were taken back, where they were."""
+        if self._uncut:
+            self.take_back(self.end, self.seqno)
+
     def trim(self) -> None:
         """Cut off the prepared room, before the log is left alone."""
+        self.finish_cut()
         if self._room > self.end:
             self.file.resize(self.end)
             self._room = self.end
