@@ -18,7 +18,7 @@ from vecstore.engine.records import Appended, joined
 from vecstore.engine.table import Table
 from vecstore.engine.view import ReadView
 from vecstore.errors import InvalidInput, NotAvailable, NotFound
-from vecstore.index.vectors import as_row
+from vecstore.index.vectors import MAX_SLOTS, as_row
 from vecstore.model import BatchReport, UpsertReport
 
 OPERATIONS = {
@@ -342,6 +342,33 @@ def _slot(table: Table, record_id: str) -> int:
     if slot < 0:
         raise InvalidInput("id", "one that has a slot", record_id)  # only a damaged log says so
     return slot
+
+
+def make_room(table: Table, changes: Sequence[Change]) -> None:
+    """
+    Make room for changes, so that nothing but memory is needed once they are logged.
+
+    Parameters
+    ----------
+    table : Table
+        What they will be applied to.
+    changes : sequence of Change
+        Planned.
+
+    Raises
+    ------
+    InvalidInput
+        If they need more slots than there can be.
+    OSError
+        If the system has no room.
+    """
+    n = table.n
+    for change in changes:
+        n += len(change.ids) if isinstance(change, Appended) else isinstance(change, Revive)
+    if n > MAX_SLOTS:
+        raise InvalidInput("a call", f"at most {MAX_SLOTS} slots in all", n)
+    if table.index is not None:
+        table.index.storage.reserve(n)
 
 
 def apply(table: Table, changes: Sequence[Change]) -> None:

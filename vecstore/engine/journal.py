@@ -100,13 +100,13 @@ class Journal:
         if self.failure is not None:
             raise StorePoisoned(self._root, self.failure)
 
-    def poison(self, exc: BaseException) -> StorePoisoned:
+    def poison(self, reason: object) -> StorePoisoned:
         """
         Refuse every write from now on.
 
         Parameters
         ----------
-        exc : Exception
+        reason : Exception or str
             The failure.
 
         Returns
@@ -115,7 +115,7 @@ class Journal:
             To be raised.
         """
         with self._done:
-            self.failure = self.failure or str(exc)
+            self.failure = self.failure or str(reason)
             self._done.notify_all()
         return StorePoisoned(self._root, self.failure)
 
@@ -147,7 +147,7 @@ class Journal:
 
     def take_back(self, position: Position, seqno: int) -> None:
         """
-        Forget the last call, which was interrupted after it was appended.
+        Forget the last call, which failed after it was appended.
 
         Parameters
         ----------
@@ -155,10 +155,17 @@ class Journal:
             Before it.
         seqno : int
             Of the call before it.
+
+        Raises
+        ------
+        StorePoisoned
+            If the system refuses, so that recovery may find the call.
         """
         with self._done:
-            if self.position > position:
-                self.log.take_back(position[1], seqno, best_effort=True)
+            gone = self.position == position
+            gone = gone or self.log.take_back(position[1], seqno, best_effort=True)
+        if not gone:
+            raise self.poison("a call that failed could not be taken out of the log")
 
     def wait(self, position: Position) -> None:
         """

@@ -1,4 +1,4 @@
-"""Records on their way into a table, column by column: what a plan makes, a log keeps, a table takes."""
+"""Records on their way into a table: what a plan makes, a log keeps, a table takes."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

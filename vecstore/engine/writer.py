@@ -1,5 +1,5 @@
 """
-The one writer: it plans a call, applies it, logs it, waits for the log, and publishes a view.
+The one writer: it plans a call, logs it, applies it, waits for the log, and publishes a view.
 
 `lock` protects the table: whoever changes it holds the lock, readers need only `view`. A call is
 one seqno; it is planned against the newest *applied* state, and either all of it is applied and
@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable
 
-from vecstore.engine.changes import Change, Plan, Sweep, apply
+from vecstore.engine.changes import Change, Plan, Sweep, apply, make_room
 from vecstore.engine.encoding import encode
 from vecstore.engine.journal import Journal, Position
 from vecstore.engine.table import Table
@@ -103,17 +103,19 @@ class Writer:
         return len(outlived)
 
     def _commit(self, changes: list[Change]) -> Committed:
-        """Apply and log planned changes as one seqno; the lock is held."""
+        """Log and apply planned changes as one seqno; the lock is held."""
+        make_room(self.table, changes)
         kind, chunks = encode(changes) if self.journal is not None else (0, [])
         before = self.applied
         mark = self.table.mark(before)
         begin = position = self.journal.position if self.journal is not None else (0, 0)
         try:
+            # first the log: the disk works while the call is applied
+            if self.journal is not None:
+                position = self.journal.append(self.table.seqno + 1, kind, chunks)
             apply(self.table, changes)
             self.table.seqno += 1
             view = self.table.view()
-            if self.journal is not None:
-                position = self.journal.append(self.table.seqno, kind, chunks)
             self.applied = view
         except BaseException:
             # Ctrl-C and a full disk alike: the call did not happen

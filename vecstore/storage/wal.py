@@ -149,6 +149,8 @@ class Log:
                 head = pack_frame(salt, seqno, self.synced, kind, flags, part, payload)
                 self.file.write(at, [head + payload])
                 at += len(head) + len(payload)
+            if prepare and size < _SMALL_BYTES:
+                self.file.hurry(begin, at - begin)
         except BaseException:
             self.take_back(begin, self.seqno, best_effort=True)
             raise
@@ -156,7 +158,7 @@ class Log:
         self.end = at
         self._room = max(self._room, at)
 
-    def take_back(self, end: int, seqno: int, *, best_effort: bool = False) -> None:
+    def take_back(self, end: int, seqno: int, *, best_effort: bool = False) -> bool:
         """
         Forget the frames from a place on, as if they had never been written.
 
@@ -168,6 +170,11 @@ class Log:
             Of the last call before that.
         best_effort : bool
             Leave it to the next attempt, which comes before the next frame, to make this durable.
+
+        Returns
+        -------
+        bool
+            Whether the frames are gone, durably or not.
 
         Raises
         ------
@@ -189,6 +196,8 @@ class Log:
         except OSError:
             if not best_effort:
                 raise
+            return False
+        return True
 
     def finish_cut(self) -> None:
         """Make durable that frames were taken back, where they were."""
