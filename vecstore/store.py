@@ -255,13 +255,16 @@ class VecStore:
                 self._let_go()
 
     def _let_go(self) -> None:
-        """Give log and lock back, whatever state they are in."""
-        journal = self._writer.journal
+        """Give maps, log and lock back, whatever state they are in."""
+        journal, parts = self._writer.journal, self._parts
         if journal is not None:
             journal.stop()
             journal.abandon()
-        if self._parts.lock is not None:
-            self._parts.lock.release()
+        for part in (parts.writer, parts.saver, parts.follower):
+            if part is not None:
+                part.let_go()
+        if parts.lock is not None:
+            parts.lock.release()
 
     def _view(self) -> ReadView:
         self._writer.refuse_if_closed()

@@ -30,12 +30,19 @@ def test_run_ranges_stays_in_the_calling_thread_when_there_is_one():
     assert seen == [(3, 90, threading.get_ident())]
 
 
-def test_run_ranges_uses_the_pool_when_there_are_several_threads():
+def test_run_ranges_spreads_over_the_caller_and_the_pool_when_there_are_several_threads():
+    meet = threading.Barrier(2, timeout=60)  # passes only where two threads work at once
     seen = set()
 
-    run_ranges(lambda lo, hi: seen.add(threading.get_ident()), 0, 100, 2)
+    def work(lo, hi):
+        if len(seen) < 2:
+            seen.add(threading.get_ident())
+            meet.wait()
 
-    assert threading.get_ident() not in seen
+    run_ranges(work, 0, 2, 2)
+
+    assert len(seen) == 2
+    assert threading.get_ident() in seen
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -96,6 +96,10 @@ class Follower:
             return found.table
         raise AssertionError("the last attempt returns or raises")
 
+    def let_go(self) -> None:
+        """Forget what was found, once the store is closed."""
+        self._found = None
+
     def refresh(self, writer: Writer) -> None:
         """
         Move on to the newest durable state.

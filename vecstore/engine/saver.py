@@ -355,6 +355,10 @@ class Saver:
         if problem is not None:
             raise problem
 
+    def let_go(self) -> None:
+        """Forget the graph that was saved last, once the store is closed."""
+        self._saved_graph = None
+
     @property
     def _worth_saving(self) -> bool:
         graph, saved = self._graph, self.manifest.graph.get("n_indexed", 0)

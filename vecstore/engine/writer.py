@@ -188,6 +188,14 @@ class Writer:
             self.table = table
             self.applied = self.view = table.view()
 
+    def let_go(self) -> None:
+        """Forget rows, graph and views once the store is closed, so that nothing stays mapped."""
+        table = self.table
+        shell = Table(table.path, table.metric, table.dim, table.config)
+        with self.lock, self._publishing:
+            self.table, self.applied = shell, shell.view()
+            self.view = self.applied
+
     def refresh(self) -> None:
         """Show readers the table as it lies in memory by now; the lock is held."""
         with self._publishing:

@@ -54,14 +54,17 @@ def run_ranges(
             work(begin, end)
 
     pool = _pool_of(threads)
-    waiting = [pool.submit(_claim) for _ in range(min(threads, n_ranges))]
+    helpers = [pool.submit(_claim) for _ in range(min(threads, n_ranges) - 1)]
     try:
-        for future in waiting:
-            future.result()
+        # this thread works too: a query must not wait until the absorber lets go of the pool
+        _claim()
+        for future in helpers:
+            if not future.cancel():
+                future.result()
     finally:
         # also after Ctrl-C nobody may write any more into arrays that the caller gets back
         ranges.clear()
-        wait(waiting)
+        wait([future for future in helpers if not future.cancel()])
 
 
 def _pool_of(threads: int) -> ThreadPoolExecutor:
