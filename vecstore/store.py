@@ -15,11 +15,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from vecstore.config import MAX_DIM, StoreConfig, metric_name, whole_number
-from vecstore.engine.changes import Plan
 from vecstore.engine.checks import checked_id, packed_metadata
 from vecstore.engine.executor import Executor
 from vecstore.engine.maintenance import Maintenance
 from vecstore.engine.opening import Parts, open_memory, open_reader, open_writer
+from vecstore.engine.plan import Plan
 from vecstore.engine.report import fingerprint, stats, verify
 from vecstore.engine.result import QueryResult
 from vecstore.engine.settings import Wanted

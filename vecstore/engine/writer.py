@@ -11,9 +11,10 @@ import os
 import threading
 from collections.abc import Callable
 
-from vecstore.engine.changes import Change, Plan, Sweep, apply, make_room
+from vecstore.engine.changes import Change, Sweep, apply, make_room
 from vecstore.engine.encoding import encode
 from vecstore.engine.journal import Journal, Position
+from vecstore.engine.plan import Plan
 from vecstore.engine.table import Table
 from vecstore.engine.view import ReadView
 from vecstore.errors import ReadOnlyStore, StoreClosed

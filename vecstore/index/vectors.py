@@ -142,12 +142,13 @@ def refuse_zeros(call: str, metric: Any, matrix: NDArray[np.float32]) -> None:
     InvalidInput
         Naming the first zero row.
     """
-    if isinstance(metric, Cosine):
-        nonzero = matrix.any(axis=1)
-        if not nonzero.all():
-            row = int(nonzero.argmin())
-            expected = "a direction, since the metric is cosine"
-            raise InvalidInput(f"{call}[{row}]", expected, "a zero vector")
+    if not isinstance(metric, Cosine) or (len(matrix) == 1 and matrix.any()):
+        return  # most calls, quickly
+    nonzero = matrix.any(axis=1)
+    if not nonzero.all():
+        row = int(nonzero.argmin())
+        expected = "a direction, since the metric is cosine"
+        raise InvalidInput(f"{call}[{row}]", expected, "a zero vector")
 
 
 def as_row(call: str, vector: Any) -> NDArray[Any]:
