@@ -16,6 +16,7 @@ import click
 from vecstore.errors import InvalidInput
 
 _PATH = click.Path(path_type=Path)
+_LARGE = "clustered:n=440000,dim=128,intrinsic=16"
 
 
 @click.group()
@@ -217,6 +218,36 @@ def overhead(**options: Any) -> None:
     same = ("k", "ef", "rounds")
     plan = Overhead(wanted=_wanted(options), **{name: options[name] for name in same})
     _finish(measure_overhead(plan, pinned, sys.argv[1:], _tell), options)
+
+
+@bench.command("store")
+@_data_options
+@click.option("--large", default=_LARGE, show_default=True, help="Data of the large store.")
+@click.option("--large-n", type=int, help="Only the first so many of its rows.")
+@click.option("--parts", callback=_names, default="singles,bulk,growing,opening,waiting")
+@click.option("--peers", default="", callback=_names, help="As chromadb,lancedb,…")
+@click.option("--threads", default=1, show_default=True, help="Cores that a database has.")
+@click.option("--directory", type=_PATH, help="On the disk to measure; here by default.")
+@click.option("--loads", default=2, show_default=True, help="Rounds of bulk loads.")
+@click.option("--upserts", default=2000, show_default=True, help="Single upserts in a turn.")
+@click.option("--most-s", default=20.0, show_default=True, help="Seconds such a turn may take.")
+@click.option("--call", default=1000, show_default=True, help="Rows in a call while growing.")
+@click.option("--single", default=10, show_default=True, help="Upserts between two such calls.")
+@click.option("--waits", default=20_000, show_default=True, help="Upserts into the large store.")
+@click.option("--checkpoints", default=4, show_default=True, help="Checkpoints meanwhile.")
+@_graph_options
+@_machine_options
+def store(**options: Any) -> None:
+    """Measure what durability costs, beside other databases on the same disk."""
+    pinned = _pinned(options, options["threads"])
+    from vecstore.bench.datasets import Wanted
+    from vecstore.bench.store import measure_store
+    from vecstore.bench.stores.plan import StoreRun
+
+    own = {name: options[name] for name in StoreRun._fields if name in options and name != "large"}
+    large = Wanted(options["large"], n=options["large_n"])
+    plan = StoreRun(wanted=_wanted(options), **{**own, "large": large})
+    _finish(measure_store(plan, pinned, sys.argv[1:], _tell), options)
 
 
 @bench.command("data")

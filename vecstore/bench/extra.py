@@ -1,4 +1,4 @@
-"""The packages of the extra ``[bench]``: imported when one is asked for, never before."""
+"""Packages of the extras ``[bench]`` and ``[bench-db]``: imported when one is asked for."""
 
 import importlib
 from importlib.metadata import distribution, version
@@ -6,12 +6,13 @@ from typing import Any
 
 from vecstore.errors import MissingExtra
 
-INSTALL = "python -m pip install 'vecstore-numba[bench]'"
+LIBRARIES = "bench"
+DATABASES = "bench-db"
 
 
-def imported(module: str, package: str) -> Any:
+def imported(module: str, package: str, extra: str = LIBRARIES) -> Any:
     """
-    Import a module of a package that only this extra needs.
+    Import a module of a package that only an extra needs.
 
     Parameters
     ----------
@@ -19,6 +20,8 @@ def imported(module: str, package: str) -> Any:
         What to import.
     package : str
         Who brings it, for the error.
+    extra : str
+        Which extra, for the error.
 
     Returns
     -------
@@ -38,7 +41,8 @@ def imported(module: str, package: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise MissingExtra(package, INSTALL) from None
+        install = f"python -m pip install 'vecstore-numba[{extra}]'"
+        raise MissingExtra(package, install) from None
 
 
 def version_of(package: str) -> str:

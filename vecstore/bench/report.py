@@ -2,7 +2,8 @@
 Documents of measurements as tables for a terminal, and as pictures.
 
 Everything is taken from the document, so one that was kept shows as it did. Not here: what the
-fields mean (`results`, `growth`, `threads`, `overhead`).
+fields mean (`results`, `growth`, `threads`, `overhead`, `store`), and the tables of stores
+(`stores.tables`).
 """
 
 from collections.abc import Callable, Iterator
@@ -12,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vecstore.bench.cells import NONE, in_cell, new_table
 from vecstore.bench.curves import Point, front
 from vecstore.bench.extra import imported
 from vecstore.bench.growth import Fit
 from vecstore.bench.peers.ours import TAIL_NAME
+from vecstore.bench.stores.tables import store_tables
 from vecstore.errors import InvalidInput
 
-NONE = "-"
 _MIB = 2**20
 
 
@@ -46,6 +48,7 @@ def tables(document: dict[str, Any]) -> Iterator[Any]:
         "growth": _growth_tables,
         "threads": _threads_tables,
         "overhead": _overhead_tables,
+        "store": store_tables,
     }
     kind = document.get("kind")
     if kind not in kinds:
@@ -113,21 +116,8 @@ def _title(document: dict[str, Any]) -> str:
     )
 
 
-def _table(*columns: str) -> Any:
-    from rich.table import Table
-
-    table = Table()
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", no_wrap=not number)
-    return table
-
-
-def _shown(value: float | None, form: str = ",.0f", unit: str = "") -> str:
-    return NONE if value is None else f"{value:{form}}{unit}"
-
-
 def _with_ratio(value: float | None, ratio: float | None, form: str, first: bool) -> str:
-    shown = _shown(value, form)
+    shown = in_cell(value, form)
     return shown if first or ratio is None else f"{shown}  {ratio:.2f} x"
 
 
@@ -152,7 +142,7 @@ def _run_tables(document: dict[str, Any]) -> Iterator[Any]:
 
 def _at_recall(document: dict[str, Any], key: str) -> Any:
     targets = document["settings"]["targets"]
-    table = _table("library", *(f"{target:.2f}" for target in targets))
+    table = new_table("library", *(f"{target:.2f}" for target in targets))
     for number, library in enumerate(document["libraries"]):
         cells = [_summary(document, library["name"], target) for target in targets]
         shown = [
@@ -175,32 +165,32 @@ def _tail_table(document: dict[str, Any]) -> Iterator[Any]:
     tailed = next(one for one in document["libraries"] if one["name"] == TAIL_NAME)
     targets = document["settings"]["targets"]
     yield f"speed with a tail of {tailed['parameters']['tail']:,} slots over that without"
-    table = _table("rounds", *(f"{target:.2f}" for target in targets))
+    table = new_table("rounds", *(f"{target:.2f}" for target in targets))
     for shown, key in (("best", "qps_best_ratio"), ("median", "qps_median_ratio")):
         ratios = [_summary(document, TAIL_NAME, target)[key] for target in targets]
-        table.add_row(shown, *(_shown(ratio and 1 / ratio, ".2f", " x") for ratio in ratios))
+        table.add_row(shown, *(in_cell(ratio and 1 / ratio, ".2f", " x") for ratio in ratios))
     yield table
 
 
 def _build_table(document: dict[str, Any]) -> Any:
-    table = _table("library", "build s", "x", "owned MiB", "x", "peak growth MiB", "x")
+    table = new_table("library", "build s", "x", "owned MiB", "x", "peak growth MiB", "x")
     for number, one in enumerate(document["libraries"]):
         owned, peak, before = (
             one[key] for key in ("owned_bytes", "rss_peak_bytes", "rss_before_bytes")
         )
         grown = None if peak is None or before is None else (peak - before) / _MIB
         ratios = (
-            "" if number == 0 else _shown(one[key], ".2f")
+            "" if number == 0 else in_cell(one[key], ".2f")
             for key in ("build_ratio", "owned_ratio", "rss_ratio")
         )
-        figures = (f"{one['build_s']:.2f}", _shown(owned and owned / _MIB, ",.1f"))
-        cells = zip((*figures, _shown(grown, ",.1f")), ratios, strict=True)
+        figures = (f"{one['build_s']:.2f}", in_cell(owned and owned / _MIB, ",.1f"))
+        cells = zip((*figures, in_cell(grown, ",.1f")), ratios, strict=True)
         table.add_row(one["name"], *(cell for pair in cells for cell in pair))
     return table
 
 
 def _version_table(document: dict[str, Any]) -> Any:
-    table = _table("library", "version", "built", "timed call")
+    table = new_table("library", "version", "built", "timed call")
     for column in table.columns[1:]:
         column.justify = "left"
     for one in document["libraries"]:
@@ -211,9 +201,9 @@ def _version_table(document: dict[str, Any]) -> Any:
 def _growth_tables(document: dict[str, Any]) -> Iterator[Any]:
     recall = document["settings"]["recall"]
     yield f"{_title(document)}; build, and search at recall {recall}"
-    table = _table("rows", "build s", "distances a query", "µs a query")
+    table = new_table("rows", "build s", "distances a query", "µs a query")
     for size in document["sizes"]:
-        costs = _shown(size["n_dist"]), _shown(size["us"], ".1f")
+        costs = in_cell(size["n_dist"]), in_cell(size["us"], ".1f")
         table.add_row(f"{size['n']:,}", f"{size['build_s']:.2f}", *costs)
     yield table
     for name, fit in document["fits"].items():
@@ -262,13 +252,13 @@ def draw_growth(document: dict[str, Any], figure: Any) -> None:
 
 def _threads_tables(document: dict[str, Any]) -> Iterator[Any]:
     yield f"{_title(document)}; {document['data']['queries']:,} queries a call, best round"
-    table = _table("call", "threads", "queries per second", "speedup")
+    table = new_table("call", "threads", "queries per second", "speedup")
     for one in document["searches"]:
         speedup = f"{one['speedup']:.2f} x"
         table.add_row(one["call"], str(one["threads"]), f"{one['qps_best']:,.0f}", speedup)
     yield table
     yield "one build each"
-    table = _table("library", "threads", "build s", "speedup", "VecStore over it")
+    table = new_table("library", "threads", "build s", "speedup", "VecStore over it")
     for one in document["builds"]:
         ratios = (f"{one[key]:.2f} x" for key in ("speedup", "build_ratio"))
         table.add_row(one["library"], str(one["threads"]), f"{one['build_s']:.2f}", *ratios)
@@ -277,7 +267,7 @@ def _threads_tables(document: dict[str, Any]) -> Iterator[Any]:
 
 def _overhead_tables(document: dict[str, Any]) -> Iterator[Any]:
     yield f"{_title(document)}; one query a call, median"
-    table = _table("call", "µs")
+    table = new_table("call", "µs")
     table.add_row("index.search", f"{document['index_us']:.1f}")
     table.add_row("store.query", f"{document['store_us']:.1f}")
     table.add_row("difference", f"{document['overhead_us']:.1f}")

@@ -5,7 +5,7 @@ Ratios are VecStore's figure over the library's: speed above 1 is faster, bytes 
 What a library does not tell, or no two points enclose, is null. Every document begins with:
 
     format                        int    1; another number where a field changes its meaning
-    kind                          str    "run", "growth", "threads" or "overhead"
+    kind                          str    "run", "growth", "threads", "overhead" or "store"
     time                          str    start, UTC, ISO 8601
     command[]                     str    arguments of the program
     vecstore                      str    version
@@ -17,7 +17,7 @@ What a library does not tell, or no two points enclose, is null. Every document 
     data.notes[]                  str
     environment.*                 any    machine, interpreter, compilers, pinned cores
 
-A run has besides (for the others see `growth`, `threads`, `overhead`):
+A run has besides (for the others see `growth`, `threads`, `overhead`, `store`):
 
     truth_agreement               float  share of our exact neighbours that the source names too
     settings.ours                 str    which of our indexes
@@ -114,16 +114,33 @@ def header(
         "time": began.isoformat(timespec="seconds"),
         "command": command,
         "vecstore": __version__,
-        "data": {
-            "name": data.name,
-            "metric": data.metric,
-            "n": len(data.base),
-            "dim": data.base.shape[1],
-            "queries": len(data.queries),
-            "checksum": data.checksum,
-            "notes": list(data.notes),
-        },
+        "data": data_facts(data),
         "environment": environment(pinned),
+    }
+
+
+def data_facts(data: Dataset) -> dict[str, Any]:
+    """
+    Describe a data set.
+
+    Parameters
+    ----------
+    data : Dataset
+        What was measured with.
+
+    Returns
+    -------
+    dict
+        The fields ``data.*``.
+    """
+    return {
+        "name": data.name,
+        "metric": data.metric,
+        "n": len(data.base),
+        "dim": data.base.shape[1],
+        "queries": len(data.queries),
+        "checksum": data.checksum,
+        "notes": list(data.notes),
     }
 
 

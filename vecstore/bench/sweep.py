@@ -221,12 +221,35 @@ def race(
     return seconds
 
 
+def turn_order(n: int, number: int) -> list[int]:
+    """
+    Say in which order contestants have their turns.
+
+    Parameters
+    ----------
+    n : int
+        Contestants.
+    number : int
+        Of the round, from 0.
+
+    Returns
+    -------
+    list of int
+        Each of them once.
+
+    Examples
+    --------
+    >>> turn_order(3, 0), turn_order(3, 1)
+    ([0, 1, 2], [1, 0, 2])
+    """
+    # rotated, which alone would leave every one its predecessor, and every other round backward
+    step = -1 if number % 2 else 1
+    return [(number + step * place) % n for place in range(n)]
+
+
 def _turns(settings: Sequence[Sequence[float]], number: int) -> Iterator[tuple[int, float]]:
     """Give each library a turn at its i-th setting before any goes on to the next."""
-    n = len(settings)
-    # rotated, which alone would leave every library its predecessor, and every other round backward
-    step = -1 if number % 2 else 1
-    order = [(number + step * place) % n for place in range(n)]
+    order = turn_order(len(settings), number)
     for i in range(max(map(len, settings))):
         for which in order:
             if i < len(settings[which]):
