@@ -28,7 +28,8 @@ HEADER = (
     ("number", 8),
     ("seqno before it", 8),
     ("length before it", 8),
-    ("zeros", 16),
+    ("salt before it", 4),
+    ("zeros", 12),
 )
 FRAME = (
     ("length", 4),

@@ -86,7 +86,8 @@ class Log:
 
     def __init__(self, raw):
         magic, version, kind, self.salt, crc = struct.unpack_from("<8sIIII", raw)
-        self.number, self.seqno, self.before = struct.unpack_from("<QQQ", raw, 24)
+        chain = struct.unpack_from("<QQQI", raw, 24)
+        self.number, self.seqno, self.before, self.salt_before = chain
         check((magic, version, kind) == (b"VECSTORE", 1, 7), "header of the log")
         check(zlib.crc32(raw[:20] + bytes(4) + raw[24:64]) == crc, "crc of the header")
         self.frames, self.calls, self.end = [], [], 64

@@ -142,7 +142,10 @@ class Journal:
         OSError
             If the system refused; nothing of the call is left.
         """
-        self.log.append(seqno, kind, chunks, prepare=self._durability == "full")
+        try:
+            self.log.append(seqno, kind, chunks, prepare=self._durability == "full")
+        except SyncFailed as exc:  # of the end that a call before this one left
+            raise self.poison(exc) from exc
         return self.position
 
     def take_back(self, position: Position, seqno: int) -> None:
@@ -259,15 +262,14 @@ class Journal:
             If a sync failed.
         """
         self.sync(self.position)
-        number, before = self.log.number + 1, self.log.end
         try:
             self.log.trim()
-            return Log.create(self._files, self._root, number, seqno, before)
+            return Log.create(self._files, self._root, seqno, self.log)
         except SyncFailed as exc:
             raise self.poison(exc) from exc
         except BaseException:
             with contextlib.suppress(OSError):  # if it stays, recovery sees that nothing is in it
-                self._files.remove(self._root / log_name(number))
+                self._files.remove(self._root / log_name(self.log.number + 1))
             raise
 
     def switch(self, log: Log, *, covered: bool) -> None:
@@ -311,7 +313,9 @@ class Journal:
                     if self._mark_if_quiet(before) or self._stop.is_set():
                         self._thread = None
                         return
-            except (OSError, StorePoisoned):
+            except (OSError, StorePoisoned) as exc:
+                if isinstance(exc, SyncFailed):
+                    self.poison(exc)
                 with self._starting:
                     self._thread = None
                 return  # whoever writes next meets the reason
@@ -352,8 +356,11 @@ class Journal:
             If the system refuses the rest; the log is as durable as it was.
         """
         self.sync(self.position)
-        self.log.mark()
-        self.log.trim()
+        try:
+            self.log.mark()
+            self.log.trim()
+        except SyncFailed as exc:
+            raise self.poison(exc) from exc
         self.sync(self.position)
         self.log.close()
 

@@ -164,7 +164,7 @@ def open_reader(files: Files, root: Path, wanted: Wanted, *, full: bool) -> Part
 def _create(files: Files, root: Path, wanted: Wanted) -> None:
     """Make generation 1, which is empty; nothing is acknowledged before CURRENT is durable."""
     table: Table = wanted.new_table(root)
-    log = Log.create(files, root, 1, 0, 0)
+    log = Log.create(files, root, 0)
     log.close()
     draft(files, root, manifest_of(table.view(), table.config, table.metric, 1, log.header))
     swap(files, root)

@@ -130,8 +130,10 @@ def logs_after(
             break  # a crash cut its creation short
         if following is None:
             raise CorruptData(root / log_name(number), 0, "the log is empty, but others follow")
-        yield reader, following.header.before
         header = following.header
+        if header.salt_before != reader.header.salt:
+            raise CorruptData(following.path, 48, f"this log does not follow {reader.path.name}")
+        yield reader, header.before
         if (header.seqno, header.before) != (reader.seqno, reader.end):
             # made for a generation that never came to be, or while the log before went on
             if not last or files.size(following.path) > LOG_HEADER_BYTES:

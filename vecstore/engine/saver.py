@@ -169,7 +169,7 @@ class Saver:
         """Route later calls to a new log, unless the one in use has none."""
         manifest, table = self.manifest, self._writer.table
         if table.seqno == manifest.seqno:
-            return LogHeader(manifest.first_salt, manifest.first_log, manifest.seqno, 0)
+            return LogHeader(manifest.first_salt, manifest.first_log, manifest.seqno, 0, 0)
         log = self._journal.prepare(table.seqno)
         self._journal.switch(log, covered=False)
         return log.header

@@ -181,8 +181,9 @@ def _wrong_rows(view: ReadView) -> Iterator[str]:
         rows = view.snapshot.space.rows[first : min(view.n, first + CHUNK)]
         wrong = ~np.isfinite(rows).all(axis=1) | rows[:, view.dim :].any(axis=1)
         if len(norms):
-            lengths = np.square(rows, dtype=np.float64).sum(axis=1)
-            wrong |= abs(lengths - 1) > _UNIT_SLACK
+            with np.errstate(invalid="ignore", over="ignore"):
+                lengths = np.square(rows, dtype=np.float64).sum(axis=1)
+                wrong |= abs(lengths - 1) > _UNIT_SLACK
         if wrong.any():
             yield f"the row of slot {first + int(wrong.argmax())} cannot have been written"
 

@@ -9,7 +9,8 @@ Log file, little-endian: a header of 64 bytes, frames without gaps, then zeros (
     24  u64    number    of the file, as in its name
     32  u64    seqno     of the last call before this log
     40  u64    before    length of the log before this one, all of it durable; else 0
-    48  ...    zeros
+    48  u32    salt of the log before this one; else 0
+    52  ...    zeros
 
 Frame. Valid if and only if CRC and salt match and (seqno, part) follows the previous frame's.
 
@@ -53,7 +54,7 @@ CALL_KINDS = {
     6: "expire",
     255: "batch",
 }
-_LOG_HEADER = struct.Struct("<8sIIIIQQQ16x")
+_LOG_HEADER = struct.Struct("<8sIIIIQQQI12x")
 _FRAME = struct.Struct("<IIQQBBHI")
 _SALT_AT = 28
 
@@ -71,13 +72,16 @@ class LogHeader(NamedTuple):
     seqno : int
         Of the last call before this log.
     before : int
-        Length of the log before this one, all of it durable; 0 where that does not matter.
+        Length of the log before this one, all of it durable; 0 in the first.
+    salt_before : int
+        Its salt; 0 in the first.
     """
 
     salt: int
     number: int
     seqno: int
     before: int
+    salt_before: int
 
 
 class Frame(NamedTuple):
@@ -127,7 +131,7 @@ def pack_log_header(header: LogHeader) -> bytes:
     bytes
         `LOG_HEADER_BYTES` of them.
     """
-    rest = (header.number, header.seqno, header.before)
+    rest = (header.number, header.seqno, header.before, header.salt_before)
     blank = _LOG_HEADER.pack(MAGIC, VERSION, int(Kind.LOG), header.salt, 0, *rest)
     return _LOG_HEADER.pack(MAGIC, VERSION, int(Kind.LOG), header.salt, zlib.crc32(blank), *rest)
 

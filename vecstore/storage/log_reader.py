@@ -24,6 +24,7 @@ from vecstore.storage.frames import (
     parse_frame,
     parse_log_header,
 )
+from vecstore.storage.layout import existing_size
 
 _WINDOW_BYTES = 16 << 20
 _STEP_BYTES = 1 << 16
@@ -84,12 +85,13 @@ class LogReader:
     Raises
     ------
     CorruptData
-        If the header is damaged.
+        If the file is missing or its header damaged.
     UnsupportedFormat
         If a newer version wrote it.
     """
 
     def __init__(self, files: Files, path: Path, number: int) -> None:
+        existing_size(files, path)
         self._files = files
         self.path = path
         self._at = 0

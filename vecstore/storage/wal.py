@@ -65,7 +65,7 @@ class Log:
         self._uncut = False
 
     @classmethod
-    def create(cls, files: Files, root: Path, number: int, seqno: int, before: int) -> Self:
+    def create(cls, files: Files, root: Path, seqno: int, last: Self | None = None) -> Self:
         """
         Begin a log; it and its name are durable.
 
@@ -75,20 +75,21 @@ class Log:
             The file system.
         root : Path
             The store.
-        number : int
-            Of the log; a file of that name is replaced.
         seqno : int
             Of the last call before it.
-        before : int
-            Length of the log before it, all of it durable; 0 where that does not matter.
+        last : Log, optional
+            The log before it, all of it durable; a file that has its next number is replaced.
 
         Returns
         -------
         Log
             Without frames.
         """
-        header = LogHeader(_new_salt(), number, seqno, before)
-        file = files.open(root / log_name(number), create=True)
+        header = LogHeader(_new_salt(), 1, seqno, 0, 0)
+        if last is not None:
+            number, salt = last.number + 1, last.header.salt
+            header = header._replace(number=number, before=last.end, salt_before=salt)
+        file = files.open(root / log_name(header.number), create=True)
         try:
             file.write(0, [pack_log_header(header)])
             file.sync()
