@@ -7,6 +7,7 @@ What happens then is in `engine`. Queries and reads never wait; writes take turn
 
 import html
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -224,8 +225,8 @@ class VecStore:
         return view.find(checked, self._clock()) >= 0
 
     def __repr__(self) -> str:
-        if self.closed:
-            return f"<VecStore {self.path or ':memory:'}: closed>"
+        if self.closed or (self.path is not None and self._writer.forked):
+            return f"<VecStore {self.path or ':memory:'}: {'closed' if self.closed else 'forked'}>"
         return f"<VecStore {self.path or ':memory:'}: {len(self)} x {self.dim}, {self.metric}>"
 
     def _repr_html_(self) -> str:
@@ -250,9 +251,8 @@ class VecStore:
             try:
                 message = f"{self!r} was never closed"
                 warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
-                self._maintenance.stop()
             finally:
-                self._let_go()
+                self._maintenance.end_with(self._let_go)
 
     def _let_go(self) -> None:
         """Give maps, log and lock back, whatever state they are in."""
@@ -260,15 +260,16 @@ class VecStore:
         if journal is not None:
             journal.stop()
             journal.abandon()
-        for part in (parts.writer, parts.saver, parts.follower):
-            if part is not None:
-                part.let_go()
         if parts.lock is not None:
             parts.lock.release()
+        for part in (parts.writer, parts.saver, parts.follower):
+            if part is not None and not sys.is_finalizing():
+                part.let_go()
 
     def _view(self) -> ReadView:
+        view = self._writer.view  # before the look at `closed`, which is set before it lets go
         self._writer.refuse_if_closed()
-        return self._writer.view
+        return view
 
     def _change(self, plan: Callable[[Plan], None]) -> Plan:
         self._writer.refuse_if_closed()
@@ -1205,8 +1206,7 @@ class VecStore:
         0
         >>> store.close()
         """
-        self._view()
-        return stats(self._parts)
+        return stats(self._parts, self._view())
 
     def verify(self) -> VerifyReport:
         """

@@ -9,6 +9,7 @@ each image is the beginning of another `CrashingFiles`. Paths have nothing to do
 import contextlib
 import errno
 import functools
+import itertools
 import os
 import threading
 
@@ -27,6 +28,7 @@ from tests.storage.medium import (
     Write,
 )
 from vecstore.errors import StoreLocked
+from vecstore.storage.descriptors import CLOSED, SyncFailed
 from vecstore.storage.files import READ_BYTES, Files, Usage
 
 PAGE = 4096
@@ -277,8 +279,6 @@ class CrashingFiles(Files):
     def _write(self, node, offset, data):
         if offset < 0:
             raise _refusal(errno.EINVAL)
-        if not data:
-            return
         content = self._contents[node]
         if not isinstance(content, bytearray):
             content = self._contents[node] = bytearray(content)
@@ -306,35 +306,30 @@ class CrashingFiles(Files):
 class _CrashingOpenFile:
     """A twin of `OpenFile`."""
 
-    _numbers = iter(range(1_000_000, 1_000_000_000))
+    _numbers = itertools.count(1_000_000)
 
     def __init__(self, files, node):
         self.node = node
+        self.number = next(self._numbers)
         self._files = files
-        self._number = next(self._numbers)
-
-    @property
-    def number(self):
-        if self._number is None:
-            raise OSError("the file was closed")
-        return self._number
 
     def write(self, offset, chunks):
-        assert self.number
         for chunk in chunks:
             data = bytes(memoryview(chunk).cast("B"))
-            self._files._write(self.node, offset, data)
-            offset += len(data)
+            if data:
+                self._refuse_if_closed()
+                self._files._write(self.node, offset, data)
+                offset += len(data)
 
     def hurry(self, offset, length):
-        assert self.number  # what the system began to write may reach the medium in any case
+        """Do nothing: unsynced sectors may reach the medium in any case, or not."""
 
     def resize(self, length):
-        assert self.number
+        self._refuse_if_closed()
         self._files._resize(self.node, length)
 
     def sync(self):
-        assert self.number
+        self._refuse_if_closed(SyncFailed)
         self._files._sync(self.node)
 
     def lose(self):
@@ -342,7 +337,11 @@ class _CrashingOpenFile:
         self._files._lose(self.node)
 
     def close(self):
-        self._number = None
+        self.number = CLOSED
+
+    def _refuse_if_closed(self, kind=OSError):
+        if self.number == CLOSED:
+            raise _refusal(errno.EBADF, kind=kind)
 
 
 class _CrashingLock(_CrashingOpenFile):
@@ -356,10 +355,10 @@ class _CrashingLock(_CrashingOpenFile):
         self.close()
 
     def close(self):
-        if self._number is not None:
+        if self.number != CLOSED:
             self._files._locked.discard(self.node)
         super().close()
 
 
-def _refusal(number, path=""):
-    return OSError(number, os.strerror(number), str(path))
+def _refusal(number, path="", kind=OSError):
+    return kind(number, os.strerror(number), str(path))

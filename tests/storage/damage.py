@@ -14,13 +14,18 @@ import sys
 import traceback
 import warnings
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
 import vecstore
+from tests.storage.failing import FailingFiles
 from vecstore.errors import CorruptData, NotFound, UnsupportedFormat
 from vecstore.storage.files import Files
-from vecstore.storage.manifest import read_current
+from vecstore.storage.frames import LOG_HEADER_BYTES
+from vecstore.storage.layout import Kind, parse_header
+from vecstore.storage.log_reader import LogReader
+from vecstore.storage.manifest import log_number, read_current
 
 N = 300
 DIM = 8
@@ -47,14 +52,93 @@ def build(root, seed):
             store.soft_delete(record_id)
 
 
+def build_everything(root, seed):
+    """
+    Write the store that `build` does as a generation, and two logs that follow it.
+
+    That is how a checkpoint leaves them that failed, and rows that it wrote and nobody names.
+    """
+    build(root, seed)
+    rows = np.random.default_rng(seed).standard_normal((9, DIM))
+    files = FailingFiles(counted=("write_new",))
+    with mock.patch("vecstore.store.Files", return_value=files):
+        opened = vecstore.open(root, clock=lambda: NOW + 600)
+    with opened as store:
+        store.checkpoint()
+        make_calls(store, "first", rows, 40)
+        files.fail_after(0)
+        with contextlib.suppress(OSError):
+            store.checkpoint()
+        make_calls(store, "later", rows, 60)
+
+
+def make_calls(store, word, rows, first):
+    """Make one call of each kind, on records from a number on."""
+    ids = [f"id{number:04}" for number in range(first, first + 5)]
+    store.upsert(f"{word}0", rows[0], {"word": word}, ttl_s=99)
+    store.upsert_many([f"{word}{i}" for i in range(1, 6)], rows[1:6], [{"n": i} for i in range(5)])
+    store.delete(ids[0])
+    store.soft_delete(ids[1])
+    store.soft_delete(ids[2])
+    store.restore(ids[2])
+    store.update_metadata(ids[3], {"word": word})
+    store.set_ttl(ids[4], 999)
+    store.batch(
+        [{"op": "delete", "id": f"{word}1"}, {"op": "upsert", "id": "b", "vector": rows[7]}]
+    )
+    store.upsert(f"swept{word}", rows[8], ttl_s=0.001)
+    store.expire()
+
+
 def roles(root):
-    """Name the files of a store by what they are for."""
-    names = {path.name.split("-")[0]: path.name for path in root.iterdir()}
-    assert len(names) == 8, names
-    return names
+    """Name the files of a store by what they are for; of two logs, the later is "wal-last"."""
+    names = sorted(path.name for path in root.iterdir())
+    logs = [name for name in names if log_number(name)]
+    found = {name.split("-")[0]: name for name in names if name not in logs}
+    found |= dict(zip(["wal", "wal-last"], logs, strict=True))
+    assert len(found) == len(names) == 10, names
+    return found
 
 
-def file_damages(raw, twin, step, seed=0):
+def boundaries(name, raw):
+    """List where the parts of a file begin and end: sections, blocks of checksums, frames."""
+    if log_number(name):
+        places, at = {LOG_HEADER_BYTES}, LOG_HEADER_BYTES
+        while at + 32 <= len(raw):
+            at += 32 + int.from_bytes(raw[at : at + 4], "little")
+            places |= {at, at - 1, at + 32}
+        return sorted(place for place in places if 0 < place < len(raw))
+    if name.endswith(".bin"):
+        kind = Kind(int.from_bytes(raw[12:16], "little"))
+        sections, trailer, _ = parse_header(Path(name), raw, kind)
+        ends = {s.offset + s.size_bytes for s in sections}
+        places = {40, 4096, trailer, *ends, *(s.offset for s in sections)}
+        return sorted(place for place in places if 0 < place < len(raw))
+    return [at for at in range(1, len(raw)) if raw[at - 1 : at] in (b" ", b"\n", b"{")]
+
+
+def changed_bytes(name, raw, step, rng):
+    """Yield (label, bytes) for damage of the same length: blocks zeroed, swapped, flipped bits."""
+    for begin in range(0, len(raw), 4096):
+        size = len(raw[begin : begin + 4096])
+        for kind, page in (("zero", bytes(size)), ("random", rng.bytes(size))):
+            yield f"{kind} page at {begin}", raw[:begin] + page + raw[begin + size :]
+    for one in range(0, len(raw) - 512, 512):
+        other = int(rng.integers(len(raw) // 512)) * 512
+        first, last = min(one, other), max(one, other)
+        blocks = raw[first : first + 512], raw[last : last + 512]
+        if blocks[0] != blocks[1] and len(blocks[1]) == 512:
+            between = raw[first + 512 : last]
+            swapped = raw[:first] + blocks[1] + between + blocks[0] + raw[last + 512 :]
+            yield f"swapped {first} and {last}", swapped
+    header = 40 + 48 * raw[16] if raw.startswith(b"VECSTORE") else 0
+    header = 64 if log_number(name) else header
+    for at in sorted({*range(header), *range(0, len(raw), step)}):
+        bit = 1 << int(rng.integers(8))
+        yield f"bit {bit} at {at}", raw[:at] + bytes([raw[at] ^ bit]) + raw[at + 1 :]
+
+
+def file_damages(name, raw, twin, step, seed=0):
     """
     Yield (label, bytes or None) for every way to damage a file.
 
@@ -62,21 +146,16 @@ def file_damages(raw, twin, step, seed=0):
     """
     rng = np.random.default_rng(seed)
     yield "missing", None
-    for size in sorted({0, 1, len(raw) // 2, len(raw) - 1}):
+    for size in sorted({0, 1, len(raw) // 2, len(raw) - 1, *boundaries(name, raw)}):
         yield f"cut to {size}", raw[:size]
     for more in (b"\0", rng.bytes(5000)):
         yield f"longer by {len(more)}", raw + more
     if twin != raw:
         yield "of another store", twin
     yield "random", rng.bytes(len(raw))
-    for begin in range(0, len(raw), 4096):
-        size = len(raw[begin : begin + 4096])
-        for kind, page in (("zero", bytes(size)), ("random", rng.bytes(size))):
-            yield f"{kind} page at {begin}", raw[:begin] + page + raw[begin + size :]
-    header = 40 + 48 * raw[16] if raw.startswith(b"VECSTORE") else 0
-    for at in sorted({*range(header), *range(0, len(raw), step)}):
-        bit = 1 << int(rng.integers(8))
-        yield f"bit {bit} at {at}", raw[:at] + bytes([raw[at] ^ bit]) + raw[at + 1 :]
+    for label, data in changed_bytes(name, raw, step, rng):
+        if data != raw:
+            yield label, data
 
 
 def damages(pristine, twin, step=None):
@@ -87,16 +166,36 @@ def damages(pristine, twin, step=None):
     """
     for role, name in sorted(roles(pristine).items()):
         raw, other = (pristine / name).read_bytes(), (twin / name).read_bytes()
-        every = max(1, len(raw) // 24) if step is None else step if len(raw) > 2000 else 1
-        for label, data in file_damages(raw, other, every):
+        small = 1 if len(raw) < 200 else 5
+        every = max(1, len(raw) // 24) if step is None else step if len(raw) > 2000 else small
+        for label, data in file_damages(name, raw, other, every):
             yield role, label, lambda root, name=name, data=data: put(root / name, data)
 
 
 def put(path, data):
+    """Put a file in the place of another; who has mapped that one keeps it."""
     if data is None:
         path.unlink()
     else:
-        path.write_bytes(data)
+        path.with_name("new").write_bytes(data)
+        path.with_name("new").replace(path)
+
+
+def named_bytes(root):
+    """
+    Say of each file how many of its bytes count.
+
+    That is what the manifest names, and what lies below the greatest `synced` of a log, or before
+    a later one.
+    """
+    manifest = read_current(Files(), root)
+    named = {role: (root / name).stat().st_size for role, name in roles(root).items()}
+    named["vectors"] = manifest.files["vectors"].length
+    path = root / roles(root)["wal-last"]
+    last = LogReader(Files(), path, log_number(path.name))
+    for _ in last.calls():
+        pass
+    return named | {"wal": last.header.before, "wal-last": last.synced, "LOCK": 0}
 
 
 def check_error(root, error):
@@ -150,8 +249,8 @@ def use_records(store):
 
 
 def use_counts(store):
-    assert len(store) <= N + 100
-    assert len(store.ids()) <= N + 100
+    assert len(store) <= N + 200
+    assert len(store.ids()) <= N + 200
     assert store.stats().live >= 0
     store.fingerprint()
 
@@ -231,13 +330,15 @@ def exercise(root):
         check_error(root, error)
         return "refused"
     noticed = False
-    for use in [*USES, vecstore.VecStore.close]:
-        try:
-            use(store)
-        except CorruptData as error:
-            check_error(root, error)
-            noticed = True
-    abandon(store)
+    try:
+        for use in [*USES, vecstore.VecStore.close]:
+            try:
+                use(store)
+            except CorruptData as error:
+                check_error(root, error)
+                noticed = True
+    finally:
+        abandon(store)
     with contextlib.suppress(CorruptData) if noticed else contextlib.nullcontext():
         vecstore.open(root, clock=lambda: NOW + 2000, check="full").close()
     return "noticed" if noticed else "answered"
@@ -257,7 +358,7 @@ def run(directory, cases):
     shutil.copytree(pristine, root)
     assert exercise(root) == "answered"  # and every kernel is warm
     limit_memory()
-    os.fsync = lambda descriptor: None  # nothing here outlives the test
+    os.fsync = os.fdatasync = lambda descriptor: None  # nothing here outlives the test
     for group, label, damage in cases:
         shutil.rmtree(root)
         shutil.copytree(pristine, root)
@@ -282,6 +383,6 @@ def main(directory):
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:  # by hand: build, run, and show what failed
-        build(Path(sys.argv[1]) / "pristine", 1)
-        build(Path(sys.argv[1]) / "twin", 2)
+        build_everything(Path(sys.argv[1]) / "pristine", 1)
+        build_everything(Path(sys.argv[1]) / "twin", 2)
     main(Path(sys.argv[1]))

@@ -1,13 +1,14 @@
 """
-Damage that no checksum finds: generations rewritten with other values and every checksum right.
+Damage that no checksum finds: stores rewritten with other values and every checksum right.
 
-A case of the group "values" edits arrays, one of "fields" edits the manifest. What is left to hold
-is that the store refuses or answers, and never crashes.
+A case of the group "values" edits arrays, one of "fields" the manifest, one of "calls" appends to
+the log. What is left to hold is that the store refuses or answers, and never crashes.
 """
 
 import dataclasses
 import itertools
 import json
+import struct
 import zlib
 
 import msgpack
@@ -15,8 +16,11 @@ import numpy as np
 
 from vecstore.storage.checkpoint import _KINDS, open_generation
 from vecstore.storage.files import Files
+from vecstore.storage.frames import CALL_KINDS, MARK
 from vecstore.storage.layout import write_sections
-from vecstore.storage.manifest import FileEntry, read_current
+from vecstore.storage.log_reader import LogReader
+from vecstore.storage.manifest import FileEntry, log_number, read_current
+from vecstore.storage.wal import Log
 
 GARBAGE = [-(2**31), 2**31 - 1, -1, -2, 0, 1, 299, 300, 327, 328, 329, 2**30]
 NO_NUMBER = [None, "x", [], {}, 1.5, -1, -(2**63), 2**31 - 1, 2**40, 2**63, 10**30]
@@ -167,6 +171,7 @@ def graph_edits():
 def manifest_edits():
     """Yield (label, changes of fields)."""
     fields = ["seqno", "n", "n_live", "n_soft", "dim", "next_expiry", "generation", "metric"]
+    fields += ["first_log", "first_salt"]
     for name in [*fields, "config", "graph", "files", "fingerprint"]:
         for value in [*NO_NUMBER, ...]:
             yield f"{name} is {value!r}", {name: value}
@@ -216,9 +221,130 @@ def bad_rows(root):
     path.write_bytes(data[:4096] + rows.tobytes())
 
 
+def call(root, payload, kind=1, *, marked=True):
+    """Append a call to the last log, as durable as any."""
+    path = max(root.glob("wal-*"))
+    reader = LogReader(Files(), path, log_number(path.name))
+    for _ in reader.calls():
+        pass
+    log = Log(Files().open(path), reader.header, reader.end, reader.seqno)
+    log.append(reader.seqno + 1, kind, [payload], prepare=False)
+    if marked:
+        log.synced = log.end
+        log.mark()
+    log.close()
+
+
+def times(*moments):
+    return struct.pack(f"<{len(moments)}q", *moments)
+
+
+def upserted(ids=("x", "y"), dim=8, vectors=None, metadata=None, created=None, expires=None):
+    """Give the change of an upsert, of which some fields may be wrong."""
+    vectors = np.ones((len(ids), 8), "<f4").tobytes() if vectors is None else vectors
+    metadata = [b"\x80"] * len(ids) if metadata is None else metadata
+    created = times(*[5] * len(ids)) if created is None else created
+    expires = times(*[-1] * len(ids)) if expires is None else expires
+    return [1, list(ids), dim, vectors, metadata, created, expires]
+
+
+def wrong_upserts():
+    """Yield (label, change)."""
+    rows = np.ones((2, 8), "<f4")
+    for value in (np.nan, np.inf, -np.inf, 0, 1e38, 1e-45):
+        yield f"rows of {value}", upserted(vectors=np.full_like(rows, value).tobytes())
+    for dim in (0, 1, 7, 9, 16, 65_536, 2**31, 2**63, -1, 8.0, "8", None, True):
+        yield f"dim {dim!r}", upserted(dim=dim)
+    for name in ("vectors", "created", "expires"):
+        for raw in (b"", b"1234567", times(1), times(1, 2, 3), "text", 5, [1, 2], {}):
+            yield f"{name} {raw!r}", upserted(**{name: raw})
+    for moment in (-(2**63), 2**63 - 1, 0, -2):
+        yield f"created at {moment}", upserted(created=times(moment, moment))
+        yield f"expires at {moment}", upserted(expires=times(moment, moment))
+    for ids in ([], ["", "y"], ["x" * 1025, "y"], [5, "y"], [None, "y"], ["x", "x"], [b"x", "y"]):
+        yield f"ids {ids!r}"[:30], upserted(ids=ids)
+    for metadata in (
+        [],
+        [b""],
+        ["", ""],
+        [b"", b"\xc1"],
+        [b"\x01"] * 2,
+        [b"\x91" * 5000] * 2,
+        None,
+    ):
+        yield f"metadata {metadata!r}"[:30], upserted(metadata=metadata)
+    yield "one id too many", [1, ["x", "y", "z"], *upserted()[2:]]
+    yield "ids are a text", [1, "xy", *upserted()[2:]]
+    yield "metadata is a map", upserted(metadata={b"\x80": 1, b"\x81\xa1a\x01": 2})
+
+
+def wrong_changes():
+    """Yield (label, changes) for calls that nobody can have made."""
+    numbers = [-(2**63), -2, -1, 0, 2**63 - 1, 2**64 - 1, 1.5, None, "x", True]
+    for code, name in ((2, "delete"), (3, "restore"), (5, "set_ttl")):
+        for number in numbers:
+            yield f"{name} at {number!r}", [[code, "id0050", number]]
+        for record_id in ("nobody", "", "x" * 2000, 5, None, b"id0050", "later0"):
+            yield f"{name} of {record_id!r}"[:40], [[code, record_id, 5]]
+    for metadata in (
+        b"",
+        b"\x01",
+        b"\xc1",
+        b"\x91" * 5000,
+        "text",
+        None,
+        {},
+        b"\x80" * (1 << 24 | 1),
+    ):
+        yield f"metadata {metadata!r}"[:40], [[4, "id0050", metadata]]
+    for slots in (b"", b"123", times(-1), times(2**63 - 1), times(10**6), times(*[0] * 99), None):
+        yield f"slots {slots!r}"[:40], [[6, slots]]
+    for number, code in enumerate([0, 7, -1, 2**63, "1", None, 1.0, True, [], {}]):
+        yield f"code {number}", [[code, "id0050", 5]]
+    yield "no changes", []
+    yield "a change without fields", [[]]
+    yield "a change that is none", [5, None, "x"]
+    yield "fields missing and too many", [[2, "id0050"], [2, "id0050", -1, -1]]
+    yield "a number", 5
+    yield "a text", "delete"
+    yield "a map", {"delete": "id0050"}
+    yield "the good before the bad", [[2, "id0051", -1], upserted(["good"]), [2, "nobody", -1]]
+
+
+def wrong_calls():
+    """Yield (label, function of a directory)."""
+    for label, change in wrong_upserts():
+        yield f"upsert: {label}", lambda root, change=change: call(root, msgpack.packb([change]))
+    for label, changes in wrong_changes():
+        packed = msgpack.packb(changes)
+        yield label, lambda root, packed=packed: call(root, packed, 255)
+    raws = [
+        b"",
+        b"\xc1",
+        b"\x91",
+        b"\xdd\xff\xff\xff\xff",
+        b"\x91" * 5000,
+        b"\x90\x90",
+        b"\xc9" * 9,
+    ]
+    raws += [
+        b"\x91\x93\x02\xa1\xff\xff",
+        b"\xdb\xff\xff\xff\xff",
+        b"\x91\x97\x01\xdd\xee\xee\xee\xee",
+    ]
+    for number, raw in enumerate(raws):
+        yield f"bytes {number}", lambda root, raw=raw: call(root, raw)
+    good = msgpack.packb([[2, "id0052", -1]])
+    for kind in sorted({0, *range(2, 9), 77, 254, *CALL_KINDS} - {MARK}):
+        yield f"kind {kind}", lambda root, kind=kind: call(root, good, kind)
+    yield "not known to be durable", lambda root: call(root, b"\xc1", marked=False)
+
+
 def forgeries(manifest):
     """Yield (group, label, function of a directory)."""
     yield "values", "rows with nan and infinity", bad_rows
+    for label, forge_calls in wrong_calls():
+        yield "calls", label, forge_calls
     for label, edit in array_edits():
         yield "values", label, lambda root, edit=edit: rewrite(root, edit)
     for label, changes in manifest_edits():

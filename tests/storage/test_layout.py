@@ -235,6 +235,7 @@ def test_open_raises_unsupported_format_when_the_version_is_newer(version, tmp_p
     assert (caught.value.path, caught.value.version) == (path, version)
 
 
+LARGER = {"trailer": 320, "length": 328, "size": 328}
 IMPOSSIBLE = {
     "rows and columns overflow 64 bits": crafted(entry(rows=2**60, columns=2**40)),
     "size is 0 modulo 2**64": crafted(entry(dtype=b"<f8", rows=2**61)),
@@ -265,6 +266,9 @@ IMPOSSIBLE = {
     "length is one too small": crafted(entry(), length=199),
     "magic is of another": crafted(entry(), magic=b"VECSTOR\0"),
     "kind is unknown": crafted(entry(), kind=99),
+    "offset is in the table": crafted(entry(offset=64)),
+    "sections overlap": crafted(entry(rows=17, offset=192), entry(b"b", offset=256), **LARGER),
+    "sections are out of order": crafted(entry(offset=256), entry(b"b", offset=192), **LARGER),
 }
 
 
@@ -278,6 +282,13 @@ def test_open_raises_corrupt_data_when_checksums_are_right_but(name, tmp_path):
 
     assert caught.value.path == path
     assert 0 <= caught.value.offset <= 200
+
+
+def test_sections_are_opened_when_they_follow_each_other_without_a_gap(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(crafted(entry(rows=16, offset=192), entry(b"b", offset=256), **LARGER))
+
+    assert {name: len(array) for name, array in opened(path).items()} == {"a": 16, "b": 4}
 
 
 @pytest.mark.parametrize("name", [b"\xff\xfe", "é".encode(), b"a\0b", b"", b"\0a"])

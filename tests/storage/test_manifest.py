@@ -9,10 +9,13 @@ from vecstore.storage.files import Files
 from vecstore.storage.manifest import (
     FileEntry,
     Manifest,
+    draft,
     file_name,
     is_own,
-    publish,
+    log_name,
+    log_number,
     read_current,
+    swap,
 )
 
 WHOLE = Manifest(
@@ -27,6 +30,8 @@ WHOLE = Manifest(
     next_expiry=1234,
     graph={"n_indexed": 0},
     fingerprint="00ff",
+    first_log=9,
+    first_salt=2**32 - 1,
     files={
         "vectors": FileEntry("vectors-000003.bin", 5000, 0),
         "hnsw_index": FileEntry("hnsw_index-000007.bin", 500, 11),
@@ -36,6 +41,12 @@ WHOLE = Manifest(
     },
 )
 NAME = "manifest-000007.json"
+
+
+def publish(files, root, manifest):
+    """Make a manifest the current one."""
+    draft(files, root, manifest)
+    swap(files, root)
 
 
 def forge(root, line, name=NAME):
@@ -63,6 +74,17 @@ def test_manifest_comes_back_when_published(manifest, tmp_path):
     publish(Files(), tmp_path, manifest)
 
     assert read_current(Files(), tmp_path) == manifest
+
+
+def test_a_manifest_counts_only_when_current_was_swapped(tmp_path):
+    publish(Files(), tmp_path, WHOLE)
+    newer = dataclasses.replace(WHOLE, generation=8)
+
+    draft(Files(), tmp_path, newer)
+    before = read_current(Files(), tmp_path)
+    swap(Files(), tmp_path)
+
+    assert (before, read_current(Files(), tmp_path)) == (WHOLE, newer)
 
 
 def test_publish_leaves_only_its_two_files_when_done(tmp_path):
@@ -191,7 +213,7 @@ def test_read_raises_corrupt_data_when_current_names_a_file_of_a_longest_name(tm
         read_current(Files(), tmp_path)
 
 
-COUNTS = ["generation", "seqno", "n", "n_live", "n_soft"]
+COUNTS = ["generation", "seqno", "n", "n_live", "n_soft", "first_log", "first_salt"]
 NO_COUNT = [-1, 1.5, 1e300, float("inf"), float("nan"), "5", None, [], {}, True, -(10**30)]
 
 
@@ -341,6 +363,7 @@ def test_read_raises_unsupported_format_when_the_manifest_is_newer(version, tmp_
 @pytest.mark.parametrize(
     "name",
     ["LOCK", "CURRENT", "CURRENT.tmp", "snapshots", NAME, "wal-000001.log", "ids-1000000.bin"]
+    + [log_name(number) for number in (1, 12, 10**6, 10**18 - 1)]
     + [file_name(role, 3) for role in ("vectors", "hnsw_index", "metadata", "ids", "checksums")],
 )
 def test_name_is_own_when_stores_use_it(name):
@@ -352,3 +375,18 @@ def test_name_is_own_when_stores_use_it(name):
 )
 def test_name_is_not_own_when_stores_do_not_use_it(name):
     assert not is_own(name)
+
+
+@pytest.mark.parametrize("number", [1, 12, 999_999, 10**6, 10**17])
+def test_a_log_is_found_by_its_name_when_it_has_a_number(number):
+    assert log_number(log_name(number)) == number
+
+
+NO_LOG = ["wal-12.log", "wal-0000012.log", "wal-000012.bin", "wal-.log", "xwal-000012.log"]
+NO_LOG += ["wal--00001.log", "wal-000012.log\n", "wal-٠٠٠٠٠٧.log", "LOCK", "wal-000000.log"]
+NO_LOG += ["wal-" + "9" * 19 + ".log", "WAL-000012.LOG", ""]
+
+
+@pytest.mark.parametrize("name", NO_LOG)
+def test_no_log_is_found_when_the_name_is_that_of_none(name):
+    assert log_number(name) == 0

@@ -1,13 +1,25 @@
+import mmap
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vecstore.errors import InvalidInput
 from vecstore.storage.files import Files
 from vecstore.storage.layout import rows_header
-from vecstore.storage.rows import HEADER_BYTES, MappedRows, MemoryRows, aligned_zeros, grown
+from vecstore.storage.rows import (
+    HEADER_BYTES,
+    FrozenRows,
+    MappedRows,
+    MemoryRows,
+    aligned_zeros,
+    grown,
+)
 
 STRIDE = 8
+STATM = Path("/proc/self/statm")
 
 
 def numbered(first, last):
@@ -134,19 +146,57 @@ def test_mapped_rows_leave_the_bytes_of_the_file_alone_when_written_to(tmp_path)
     rows.n = 50
     rows.reserve(500)
 
-    data = path.read_bytes()
-    assert data[: len(before)] == before
-    assert not any(data[len(before) :])
+    assert path.read_bytes() == before
+    assert (rows.array[9:50] == 8).all()
 
 
-def test_mapped_rows_take_no_space_for_the_hole_when_they_grow(tmp_path):
+@pytest.mark.skipif(not STATM.exists(), reason="reads how much memory is in use in /proc")
+def test_mapped_rows_take_no_memory_and_no_file_for_room_when_they_grow(tmp_path):
     path = rows_file(tmp_path / "rows", 9)
     rows = MappedRows(Files(), path, STRIDE, 9)
+    before = resident_bytes()
 
-    rows.reserve(1_000_000)
+    rows.reserve(10_000_000)
 
-    assert path.stat().st_size == HEADER_BYTES + 1_000_000 * STRIDE * 4
-    assert path.stat().st_blocks * 512 < 1_000_000
+    assert rows.array.nbytes >= 320_000_000
+    assert resident_bytes() - before < 32_000_000
+    assert path.stat().st_size == HEADER_BYTES + 9 * STRIDE * 4
+
+
+def resident_bytes():
+    return int(STATM.read_text().split()[1]) * mmap.PAGESIZE
+
+
+def test_mapped_rows_keep_what_is_not_in_the_file_when_they_grow_twice(tmp_path):
+    rows = MappedRows(Files(), rows_file(tmp_path / "rows", 9), STRIDE, 9)
+    for n in (12, 40):
+        rows.reserve(n)
+        rows.array[rows.n : n] = numbered(rows.n + 1, n + 1)
+        rows.n = n
+
+    np.testing.assert_array_equal(rows.array[:40], numbered(1, 41))
+    assert rows.n_on_disk == 9
+
+
+def test_mapped_rows_can_be_read_when_the_file_was_removed_or_grew(tmp_path):
+    path = rows_file(tmp_path / "rows", 9)
+    rows = MappedRows(Files(), path, STRIDE, 9)
+    with path.open("ab") as file:
+        file.write(b"\x07" * 5000)  # what a later checkpoint appends
+    path.unlink()
+
+    np.testing.assert_array_equal(rows.array, numbered(1, 10))
+
+
+@pytest.mark.parametrize("n", [0, 3, 4])
+def test_frozen_rows_refuse_to_grow_and_keep_their_rows(n):
+    rows = FrozenRows(numbered(1, 4), 3)
+
+    with pytest.raises(InvalidInput):
+        rows.reserve(n)
+
+    np.testing.assert_array_equal(rows.array, numbered(1, 4))
+    assert rows.n == 3
 
 
 @pytest.mark.parametrize("behind", [b"\x01" * 31, b"\x02" * 4096, b"\x03" * 100_000], ids=len)

@@ -220,8 +220,12 @@ class Journal:
                     leads = self._syncing = True
                 log.file.sync()
                 tried = True
-            except OSError as exc:
-                tried, failure = True, exc
+            except BaseException as exc:
+                # Ctrl-C may come while a failure is on its way here
+                errors = [one for one in (exc, exc.__context__) if isinstance(one, OSError)]
+                tried, failure = bool(errors), errors[0] if errors else None
+                if not isinstance(exc, OSError):
+                    raise
             finally:
                 if leads:
                     with self._done:

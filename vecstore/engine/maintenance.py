@@ -22,7 +22,7 @@ from vecstore.engine.records import Appended
 from vecstore.engine.saver import Saver
 from vecstore.engine.table import Table
 from vecstore.engine.writer import Writer
-from vecstore.errors import InvalidInput
+from vecstore.errors import InvalidInput, StoreClosed
 from vecstore.index.absorb import due_batches, is_due, rest_batches
 from vecstore.index.progress import progress_of
 from vecstore.kernels import bitset
@@ -56,6 +56,7 @@ class Maintenance:
         self._starting = threading.Lock()  # protects _thread
         self._thread: threading.Thread | None = None
         self._stop = False
+        self._at_end: Callable[[], None] | None = None
         self._absorber: int | None = None  # the thread that holds _absorbing
 
     @property
@@ -82,9 +83,10 @@ class Maintenance:
         if not self._work:
             return
         if self._mode == "inline":
-            self.absorb_due()
-            if self._saver is not None:
-                self._saver.checkpoint_if_due()
+            with contextlib.suppress(StoreClosed):  # by another thread; the write was before that
+                self.absorb_due()
+                if self._saver is not None:
+                    self._saver.checkpoint_if_due()
             return
         with self._starting:
             if self._thread is None or not self._thread.is_alive():
@@ -99,6 +101,13 @@ class Maintenance:
                     self._thread = thread
 
     def _run(self) -> None:
+        try:
+            self._work_on()
+        finally:
+            if self._at_end is not None:
+                self._at_end()
+
+    def _work_on(self) -> None:
         while self._keeps_on():
             if self._saver is not None:
                 self._saver.checkpoint_if_due()
@@ -127,6 +136,26 @@ class Maintenance:
             thread = self._thread
         if thread is not None:
             thread.join()
+
+    def end_with(self, last: Callable[[], None]) -> None:
+        """
+        End the background thread for good, and then call something.
+
+        Parameters
+        ----------
+        last : callable
+            Called once nothing is being written any more: by that thread itself, where this very
+            call comes from it, as when it collects a store that was never closed.
+        """
+        self._stop = True
+        with self._starting:
+            thread = self._thread
+        if thread is threading.current_thread():
+            self._at_end = last
+            return
+        if thread is not None:
+            thread.join()
+        last()
 
     def _refuse_inside(self, call: str) -> None:
         if self._absorber == threading.get_ident():

@@ -25,7 +25,7 @@ from vecstore.storage.log_reader import LogReader
 from vecstore.storage.manifest import Manifest, log_name, log_number
 from vecstore.storage.wal import Log
 
-_TOGETHER = 4096
+_TOGETHER_BYTES = 4 << 20
 
 
 class Recovery(NamedTuple):
@@ -195,14 +195,16 @@ def replay(table: Table, reader: LogReader, limit: int | None = None) -> None:
         If a call cannot have been made, or the log is damaged.
     """
     waiting: list[Appended] = []
+    n_bytes = 0
     for call in reader.calls(limit):
         try:
             for change in decode(call.payload):
                 # upserts in a row are the same as one large one, and much quicker
                 if isinstance(change, Appended):
                     waiting.append(change)
-                if not isinstance(change, Appended) or len(waiting) >= _TOGETHER:
-                    waiting = _apply_waiting(table, waiting)
+                    n_bytes += len(call.payload)
+                if not isinstance(change, Appended) or n_bytes >= _TOGETHER_BYTES:
+                    waiting, n_bytes = _apply_waiting(table, waiting), 0
                 if not isinstance(change, Appended):
                     apply(table, [change])
         except UNREADABLE as exc:

@@ -6,6 +6,7 @@ import numpy as np
 
 from vecstore.engine.opening import Parts
 from vecstore.engine.verify import file_problems, table_problems
+from vecstore.engine.view import ReadView
 from vecstore.index.fingerprint import fingerprint_of
 from vecstore.index.search import Snapshot
 from vecstore.kernels.distance import METRICS, Space
@@ -84,7 +85,7 @@ def _seen_from_outside(parts: Parts) -> list[VerifyIssue]:
     return damage
 
 
-def stats(parts: Parts) -> StoreStats:
+def stats(parts: Parts, view: ReadView) -> StoreStats:
     """
     Count.
 
@@ -92,6 +93,8 @@ def stats(parts: Parts) -> StoreStats:
     ----------
     parts : Parts
         The store.
+    view : ReadView
+        What it shows.
 
     Returns
     -------
@@ -99,7 +102,7 @@ def stats(parts: Parts) -> StoreStats:
         As of now.
     """
     writer = parts.writer
-    view, journal = writer.view, writer.journal
+    journal = writer.journal
     home = parts.saver or parts.follower
     manifest = home.manifest if home is not None else None
     log_bytes = journal.n_bytes if journal is not None else 0

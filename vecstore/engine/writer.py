@@ -147,7 +147,7 @@ class Writer:
             newest = self.applied  # read once: a writer may put another there
             if newest.seqno == view.seqno:
                 view = newest  # the same records, in arrays that may be newer
-            if view.seqno >= self.view.seqno:
+            if view.seqno >= self.view.seqno and not self.closed:
                 self.view = _with_newer_graph(view, self.view)
 
     def publish_graph(self, table: Table, graph: HnswGraph) -> bool:

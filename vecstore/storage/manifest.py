@@ -251,12 +251,26 @@ def read_current(files: Files, root: Path) -> Manifest:
     UnsupportedFormat
         If a newer version wrote it.
     """
-    current = root / CURRENT
-    existing_size(files, current)
-    line = files.read(current, 4096)
+    line = _current_line(files, root)
+    while True:
+        try:
+            return _named_in(files, root, line)
+        except (CorruptData, FileNotFoundError):
+            # whoever writes may have removed the manifest by now: then CURRENT names another
+            before, line = line, _current_line(files, root)
+            if line == before:
+                raise
+
+
+def _current_line(files: Files, root: Path) -> bytes:
+    existing_size(files, root / CURRENT)
+    return files.read(root / CURRENT, 4096)
+
+
+def _named_in(files: Files, root: Path, line: bytes) -> Manifest:
     match = _CURRENT_LINE.fullmatch(line)
     if match is None:
-        raise CorruptData(current, 0, "it does not name a manifest")
+        raise CorruptData(root / CURRENT, 0, "it does not name a manifest")
     path = root / match[1].decode()
     existing_size(files, path)
     data = files.read(path, MAX_MANIFEST_BYTES)

@@ -1,0 +1,143 @@
+"""Scenario: the power goes, at every operation, in every way, and again while recovering."""
+
+import pytest
+
+import tests.crash.enumeration
+from tests.crash.enumeration import SEEN, Enumeration, record
+from tests.crash.sessions import BusyFiles, Session
+from tests.crash.workloads import WORKLOADS
+from tests.larger_data import sized
+from tests.storage.medium import EVERYTHING, Rename, Sync
+from vecstore.engine.journal import Journal
+from vecstore.errors import CorruptData
+
+LEVELS = ("full", "interval", "off")
+LARGE = {"absorb"}
+TWICE = {"equals": 1}
+"""What is sampled more densely than the rest: each of its recoveries crashes as well."""
+_done = set()
+
+
+def at_level(name, level):
+    workload = WORKLOADS[name]
+    return workload._replace(settings={**workload.settings, "durability": level})
+
+
+@pytest.mark.parametrize("name", ["calls", "checkpoints", "compact", "equals"])
+def test_store_comes_back_as_it_was_when_it_crashed_anywhere(name):
+    enumeration = Enumeration(WORKLOADS[name], n_seeds=1, n_chosen=1, sampled=30)
+
+    assert enumeration.run() > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", sorted(WORKLOADS))
+def test_store_comes_back_as_it_was_when_it_crashed_in_any_way(name, level):
+    if name in LARGE and level != "full":
+        pytest.skip("takes long, and other workloads are as good at this level")
+    n_chosen = sized(3 if name in LARGE else None, 1)
+    sampled = sized(TWICE.get(name, 20), 40)
+
+    enumeration = Enumeration(at_level(name, level), n_seeds=2, n_chosen=n_chosen, sampled=sampled)
+
+    assert enumeration.run() > 0
+    _done.add((name, level))
+
+
+@pytest.mark.slow
+def test_crash_images_are_many_when_all_workloads_were_tried():
+    if len(_done) < (len(WORKLOADS) - len(LARGE)) * len(LEVELS) + len(LARGE):
+        pytest.skip("only when all of them were tried, and came back")
+
+    assert len(SEEN) >= sized(20_000, 2_000)
+
+
+# ---- the workloads are what they are meant to be
+
+
+@pytest.mark.parametrize(
+    ("name", "least_swaps", "least_indexed"),
+    [
+        ("calls", 1, 8),
+        ("checkpoints", 4, 8),
+        ("automatic", 4, 8),
+        ("graph", 5, 38),
+        ("absorb", 4, 512),
+        ("compact", 7, 0),
+        ("snapshots", 6, 8),
+        ("equals", 1, 0),
+        ("amid", 7, 8),
+    ],
+)
+def test_workload_reaches_generations_and_graph_when_nothing_crashes(
+    name, least_swaps, least_indexed
+):
+    files = BusyFiles()
+    recording = record(files, WORKLOADS[name])
+
+    session = Session(BusyFiles(files.crash(EVERYTHING).image), WORKLOADS[name].settings)
+
+    with session.ending():
+        swaps = [
+            operation
+            for operation in recording.journal
+            if isinstance(operation, Rename)
+            and any(entry == "CURRENT" and node for _, entry, node in operation.entries)
+        ]
+        assert len(swaps) >= least_swaps
+        indexed = session.store.index.graph.n_indexed if session.store.index else 0
+        assert indexed >= least_indexed
+        assert recording.acknowledged == sorted(recording.acknowledged)
+        assert len(recording.acknowledged) == len(WORKLOADS[name].steps)
+
+
+def test_recordings_are_the_same_when_a_workload_is_repeated():
+    first, second = (record(BusyFiles(), WORKLOADS["amid"]) for _ in range(2))
+
+    assert first.journal == second.journal
+
+
+# ---- the enumeration can fail
+
+
+@pytest.fixture
+def _apart(monkeypatch):
+    monkeypatch.setattr(tests.crash.enumeration, "SEEN", set())
+
+
+@pytest.mark.usefixtures("_apart")
+@pytest.mark.parametrize("is_directory", [False, True])
+def test_enumeration_fails_when_syncs_do_nothing(is_directory, monkeypatch):
+    tell = BusyFiles._record
+
+    def told(self, operation):
+        if not (isinstance(operation, Sync) and operation.node.is_directory == is_directory):
+            tell(self, operation)
+
+    monkeypatch.setattr(BusyFiles, "_record", told)
+
+    with pytest.raises((AssertionError, CorruptData)):
+        Enumeration(WORKLOADS["checkpoints"], n_seeds=1, n_chosen=None, sampled=99).run()
+
+
+@pytest.mark.usefixtures("_apart")
+def test_enumeration_fails_when_calls_are_acknowledged_before_they_are_durable(monkeypatch):
+    monkeypatch.setattr(Journal, "wait", lambda self, position: None)
+
+    with pytest.raises(AssertionError, match="no state after"):
+        Enumeration(WORKLOADS["calls"], n_seeds=1, n_chosen=None, sampled=99).run()
+
+
+@pytest.mark.usefixtures("_apart")
+def test_enumeration_fails_when_a_torn_end_is_left_in_the_log(monkeypatch):
+    resize = BusyFiles._resize
+
+    def kept(self, node, length):
+        if length > len(self._contents[node]) or length == 0:
+            resize(self, node, length)
+
+    monkeypatch.setattr(BusyFiles, "_resize", kept)
+
+    with pytest.raises(AssertionError):
+        Enumeration(at_level("equals", "off"), n_seeds=2, n_chosen=None, sampled=1).run()

@@ -1,0 +1,239 @@
+"""Scenario: the system refuses the nth operation, once or for good, for n = 0, 1, 2 …"""
+
+import contextlib
+import errno
+import functools
+import itertools
+
+import pytest
+
+from tests.crash.sessions import BusyFiles, Session
+from tests.crash.workloads import (
+    AFTER,
+    CHECKPOINT,
+    COMPACT,
+    LONG,
+    OPTIMIZE,
+    batch,
+    fill,
+    one,
+    rows,
+    upsert,
+)
+from tests.larger_data import sized
+from tests.storage.failing import GROWING, READS, SYNCS, FailingFiles
+from tests.storage.medium import EVERYTHING, NOTHING, seeded
+from vecstore.errors import NotFound, StorePoisoned
+
+MOST = 2000
+KINDS = {
+    "EIO once": {},
+    "EIO once, after taking effect": {"late": True},
+    "EIO for good": {"dead": True},
+    "EIO for good, after taking effect": {"dead": True, "late": True},
+    "EINTR once": {"error": errno.EINTR},
+    "ENOSPC once": {"error": errno.ENOSPC},
+    "short write": {"error": errno.ENOSPC, "counted": GROWING, "late": True},
+    "full": {"error": errno.ENOSPC, "counted": GROWING, "dead": True},
+    "full after a short write": {
+        "error": errno.ENOSPC,
+        "counted": GROWING,
+        "dead": True,
+        "late": True,
+    },
+    "fsync once": {"counted": SYNCS},
+    "fsync once, dropping the pages": {"counted": SYNCS, "loses": True},
+    "fsync for good, dropping the pages": {"counted": SYNCS, "loses": True, "dead": True},
+    "short writes and fsyncs for good": {"counted": ("write", *SYNCS), "dead": True, "late": True},
+    "cuts for good": {"counted": ("write", "resize"), "dead": True, "late": True},
+    "reading once": {"counted": (*READS, "map")},
+    "reading for good": {"counted": (*READS, "map"), "dead": True},
+}
+SAMPLE = ("EIO once", "short write", "full", "fsync once, dropping the pages")
+
+_EVERYTHING = (
+    upsert("x", 1),
+    fill("y", 5, 2),
+    CHECKPOINT,
+    one("delete", "a1"),
+    upsert("a2", 3, metadata=LONG),
+    OPTIMIZE,
+    one("soft_delete", "a3"),
+    one("create_snapshot", "S"),
+    batch(
+        {"op": "upsert", "id": "z", "vector": rows(4)[0]},
+        {"op": "delete", "id": "a4"},
+    ),
+    COMPACT,
+    one("update_metadata", "a5", {"new": 1}),
+    one("restore_snapshot", "S"),
+    upsert("w", 5),
+    one("delete_snapshot", "S"),
+)
+_AUTOMATIC = tuple(upsert(f"long{i}", i, metadata=LONG) for i in range(9))
+CASES = {
+    "everything": ({}, _EVERYTHING),
+    "automatic checkpoints": ({"checkpoint_bytes": 400}, _AUTOMATIC),
+}
+_SWAPPED = {
+    step.name
+    for step in _EVERYTHING
+    if step.name.startswith(("optimize", "compact", "create", "restore", "delete_snapshot"))
+}
+"""Acknowledged by a renaming, not by the log: after an error both is possible."""
+
+
+@functools.cache
+def _begun(case):
+    """Make the store that every attempt begins with."""
+    files = BusyFiles()
+    session = Session(files, CASES[case][0])
+    session.take(0, fill("a", 12, 0))
+    session.take(1, CHECKPOINT)
+    session.take(2, upsert("b", 9))
+    session.close()
+    return files.crash(NOTHING).image
+
+
+@functools.cache
+def _model(case, done, *more):
+    """Say what a store holds in which some of the steps were taken, and nothing failed."""
+    settings, steps = CASES[case]
+    session = Session(BusyFiles(_begun(case)), settings)
+    with session.ending():
+        for number in done:
+            session.take(number, steps[number])
+        for step in more:
+            session.take(len(steps), step)
+        return session.state()
+
+
+class Attempt:
+    """
+    All steps of a case, taken while something fails; then the system recovers.
+
+    Attributes
+    ----------
+    done : list of int
+        Numbers of the steps that were acknowledged.
+    unknown : list of int
+        Those that failed in such a way that they may have happened.
+    poisoned : bool
+        Whether the store refused a write because a sync had failed.
+    """
+
+    def __init__(self, case, files):
+        self._case = case
+        self._files = files
+        self._settings, self._steps = CASES[case]
+        self._after = ()
+        self.done, self.unknown = [], []
+        self.poisoned = False
+
+    def run(self):
+        try:
+            session = self._open()
+        except OSError:
+            self._files.at = None
+            session = self._open()  # nobody holds its lock
+        with session.ending():
+            for number, step in enumerate(self._steps):
+                self._take(session, number, step)
+                if self._files.failed:
+                    self._check_answers(session)
+            self._write_again(session)
+            self._check_survivors(NOTHING, EVERYTHING, seeded(len(self.done)))
+            with contextlib.suppress(StorePoisoned) if self.poisoned else contextlib.nullcontext():
+                session.close()
+        self._check_survivors(NOTHING)
+
+    def _open(self):
+        return Session(self._files, self._settings, f"attempt {self._files.at}")
+
+    def _take(self, session, number, step):
+        refused = self.poisoned
+        try:
+            session.take(number, step)
+        except NotFound:
+            return  # of what an earlier step did not make
+        except StorePoisoned:
+            self.poisoned = True
+            if not refused:
+                self.unknown.append(number)
+        except OSError:
+            if step.name in _SWAPPED:
+                self.unknown.append(number)
+        else:
+            self.done.append(number)
+            if refused:  # until it is reopened, it takes no more than what changes nothing
+                before = _model(self._case, tuple(self.done[:-1]))
+                assert _model(self._case, tuple(self.done)) == before, step.name
+
+    def _check_answers(self, session):
+        """Ask the live store for everything."""
+        counted, self._files.counted = self._files.counted, ()
+        state = session.state()
+        self._files.counted = counted
+        assert state in self._possible(), (self.done, self.unknown, state)
+
+    def _possible(self):
+        for n in range(len(self.unknown) + 1):
+            for happened in itertools.combinations(self.unknown, n):
+                with contextlib.suppress(NotFound):
+                    steps = tuple(sorted([*self.done, *happened]))
+                    yield _model(self._case, steps, *self._after)
+
+    def _write_again(self, session):
+        """Write once the system has recovered: that is refused only where a sync had failed."""
+        self._files.at = None
+        try:
+            session.take(len(self._steps), AFTER)
+        except StorePoisoned:
+            self.poisoned = True
+        else:
+            assert not self.poisoned
+            self._after = (AFTER,)
+        self._check_answers(session)
+
+    def _check_survivors(self, *choices):
+        """Crash, and find everything that was acknowledged."""
+        for choice in choices:
+            session = Session(self._files.inner.crash(choice), self._settings, "after all")
+            with session.ending():
+                session.verify()
+                state = session.state()
+                assert state in self._possible(), (choice.name, self.done, self.unknown, state)
+                session.close()
+
+
+def attempts(case, kind, stride):
+    """Fail at every `stride`-th operation until the steps pass; return the attempts."""
+    made = []
+    for at in range(0, MOST, stride):
+        files = FailingFiles(at, inner=BusyFiles(_begun(case)), **KINDS[kind])
+        attempt = Attempt(case, files)
+        try:
+            attempt.run()
+        except Exception as error:
+            error.add_note(f"{kind} at {at}: {files.done[at - 3 : at + 3]}")
+            raise
+        made.append(attempt)
+        if len(files.done) <= at:
+            return made
+    raise AssertionError(f"{MOST} operations and no end")
+
+
+@pytest.mark.parametrize("kind", SAMPLE)
+def test_nothing_acknowledged_is_lost_when_the_system_refuses_some_operations(kind):
+    assert len(attempts("everything", kind, stride=9)) > 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_acknowledged_is_lost_when_the_system_refuses_any_operation(kind, case):
+    made = attempts(case, kind, stride=sized(1, 9))
+
+    assert all(not attempt.unknown for attempt in made[-1:])
+    if kind.startswith("fsync"):
+        assert sum(attempt.poisoned for attempt in made) > len(made) // 3

@@ -1,0 +1,108 @@
+"""
+A writing process is killed at any moment; what it acknowledged is there, and nothing half done.
+
+The store lives through all rounds, so that each round begins on what the last left, and some lives
+end while they recover. Beside it goes a store in memory that never dies: it is given what was
+acknowledged, and the call that was not if the other one has it. Both must then be the same to the
+bit.
+"""
+
+import contextlib
+import time
+
+import numpy as np
+import pytest
+
+import vecstore
+from tests.larger_data import sized
+from tests.scenario.calls import CONFIG, carry_out, clock_at_rest
+from tests.scenario.lives import Life, stay, write
+from tests.stores import contents
+
+ROUNDS = [20, pytest.param(sized(200, 20), marks=pytest.mark.slow)]
+SETTINGS = [
+    {"durability": durability, "maintenance": maintenance, "checkpoint_bytes": length}
+    for durability in ("full", "interval", "off")
+    for maintenance in ("background", "inline")
+    for length in (20_000, 1 << 20)
+]
+
+
+def state_of(store):
+    """Everything that can be asked of a store and does not depend on where it is kept."""
+    everything = contents(store)
+    stats = everything.pop("stats")
+    return everything | {"slots": stats.slots, "soft": stats.soft_deleted, "seqno": stats.seqno}
+
+
+class Survivor:
+    """The store in memory, and what was acknowledged to it."""
+
+    def __init__(self, seed):
+        self.seed = seed
+        self.clock = clock_at_rest()
+        inline = {**CONFIG, "maintenance": "inline"}
+        self.store = vecstore.open(dim=4, metric="l2", config=inline, clock=self.clock)
+        self.n_calls = 0
+
+    def live_to(self, n_calls):
+        while self.n_calls < n_calls:
+            carry_out(self.store, self.clock, self.seed, self.n_calls)
+            self.n_calls += 1
+
+    def close(self):
+        self.store.close()
+
+    def agrees(self, state):
+        """Compare; the call after the acknowledged ones may have happened, but not in part."""
+        if state_of(self.store) == state:
+            return True
+        self.live_to(self.n_calls + 1)
+        return state_of(self.store) == state
+
+
+def kill_a_writer(path, settings, survivor, rng):
+    """Let a writer live for some calls and kill it amid one; give how many have returned."""
+    with Life(write, path, CONFIG | settings, survivor.seed, survivor.n_calls) as life:
+        n_calls = int(rng.integers(20))
+        heard = [life.hear() for _ in range(n_calls + 1)] if n_calls else []  # "open" comes first
+        assert None not in heard, "it ended by itself"
+        time.sleep(rng.exponential(0.005))
+        heard += life.kill()
+    return sum(said != "open" for said in heard)
+
+
+def kill_an_opener(path, settings, rng):
+    """Let a process recover the store, and kill it on the way or soon after."""
+    with Life(stay, path, "a", CONFIG | settings) as life:
+        time.sleep(rng.uniform(0, 0.04))
+        life.kill()
+
+
+def live_through(n_rounds, path, survivor, rng):
+    """Kill and recover; give the number of calls that had happened without being acknowledged."""
+    n_happened = 0
+    for _ in range(n_rounds):
+        settings = SETTINGS[rng.integers(len(SETTINGS))]
+        survivor.live_to(survivor.n_calls + kill_a_writer(path, settings, survivor, rng))
+        for _ in range(rng.integers(3)):
+            kill_an_opener(path, settings, rng)
+
+        n_acknowledged = survivor.n_calls
+        with vecstore.open(path, dim=4, metric="l2", clock=survivor.clock) as store:
+            report, state = store.verify(), state_of(store)
+
+        assert report.ok, (settings, report.problems)
+        assert survivor.agrees(state), (settings, n_acknowledged)
+        n_happened += survivor.n_calls - n_acknowledged
+    return n_happened
+
+
+@pytest.mark.parametrize("n_rounds", ROUNDS)
+def test_nothing_acknowledged_is_missing_when_the_writer_is_killed(tmp_path, n_rounds):
+    rng = np.random.default_rng(n_rounds)
+    with contextlib.closing(Survivor(n_rounds)) as survivor:
+        n_happened = live_through(n_rounds, tmp_path / "store", survivor, rng)
+
+        assert survivor.n_calls > 5 * n_rounds
+        assert n_happened < n_rounds  # some kills struck between the calls, or early in one
