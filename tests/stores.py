@@ -11,6 +11,8 @@ import pytest
 import vecstore
 
 SMALL = {"flat_threshold": 8, "maintenance": "inline"}
+WHERE = ["memory", "log", "generation"]
+"""Where a store that is reopened was kept: nowhere, in its log, or in a generation."""
 
 
 class Clock:
@@ -27,10 +29,15 @@ class Clock:
 
 
 class Place:
-    """Memory, or a directory in which `again` closes a store and opens it anew."""
+    """
+    Memory, or a directory in which `again` closes a store and opens it anew.
 
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
+    What was written is then read back from the log, or from a generation.
+    """
+
+    def __init__(self, where: str, path: Path) -> None:
+        self.path = None if where == "memory" else path
+        self._checkpoints = where == "generation"
         self._settings: dict[str, Any] = {}
         self._opened = ExitStack()
 
@@ -43,6 +50,8 @@ class Place:
     def again(self, store: vecstore.VecStore) -> vecstore.VecStore:
         if self.path is None:
             return store
+        if self._checkpoints:
+            store.checkpoint()
         store.close()
         return self.open(**self._settings)
 

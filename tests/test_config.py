@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vecstore.config import METRIC_ALIASES, HnswConfig, StoreConfig, metric_name, whole_number
-from vecstore.errors import InvalidInput, NotAvailable
+from vecstore.errors import InvalidInput
 
 ALIASES = {
     "cosine": ["cosine", "Cosine"],
@@ -92,10 +92,22 @@ def test_hnsw_config_names_the_field_when_out_of_bounds(field):
         {"maintenance": None},
         {"durability": "on"},
         {"durability": ["off"]},
+        {"durability": None},
+        {"sync_interval_s": -1},
+        {"sync_interval_s": 86_401},
+        {"sync_interval_s": float("nan")},
+        {"sync_interval_s": float("inf")},
+        {"sync_interval_s": 10**400},
+        {"sync_interval_s": "1"},
+        {"sync_interval_s": True},
+        {"sync_interval_s": None},
+        {"checkpoint_bytes": -1},
+        {"checkpoint_bytes": 1.5},
+        {"checkpoint_bytes": 2**63},
         {"hnsw": {"m": 8}},
         {"hnsw": None},
     ],
-    ids=str,
+    ids=lambda field: str(field)[:40],
 )
 def test_store_config_names_the_field_when_out_of_bounds(field):
     (name,) = field
@@ -104,10 +116,20 @@ def test_store_config_names_the_field_when_out_of_bounds(field):
         StoreConfig(**field)
 
 
-@pytest.mark.parametrize("durability", ["full", "interval"])
-def test_durability_says_not_available_when_it_needs_the_log(durability):
-    with pytest.raises(NotAvailable, match=durability):
-        StoreConfig(durability=durability)
+@pytest.mark.parametrize("durability", ["full", "interval", "off"])
+def test_durability_has_the_levels_that_are_published(durability):
+    assert StoreConfig(durability=durability).durability == durability
+
+
+def test_durability_is_full_when_nothing_is_said():
+    assert StoreConfig().durability == "full"
+
+
+@pytest.mark.parametrize("seconds", [0, 0.25, 1, 86_400])
+def test_sync_interval_is_kept_as_a_float_when_it_is_a_number_of_seconds(seconds):
+    kept = StoreConfig(sync_interval_s=seconds).sync_interval_s
+
+    assert (type(kept), kept) == (float, seconds)
 
 
 @pytest.mark.parametrize("config", [HnswConfig, StoreConfig])
@@ -150,7 +172,14 @@ def test_passed_holds_exactly_the_given_fields_when_they_equal_the_defaults():
 
 
 def test_from_dict_gives_the_same_config_when_it_went_through_json():
-    config = StoreConfig(hnsw=HnswConfig(m=7, seed=2**64 - 1), threads=3, maintenance="inline")
+    config = StoreConfig(
+        hnsw=HnswConfig(m=7, seed=2**64 - 1),
+        durability="interval",
+        sync_interval_s=0.1,
+        checkpoint_bytes=2**40,
+        threads=3,
+        maintenance="inline",
+    )
 
     again = StoreConfig.from_dict(json.loads(json.dumps(config.to_dict())))
 
@@ -194,13 +223,17 @@ def test_over_keeps_what_is_stored_when_nothing_was_passed():
 
 def test_over_takes_what_was_passed_when_it_belongs_to_the_handle():
     stored = StoreConfig(hnsw=HnswConfig(m=8, ef_search=77), flat_threshold=5, threads=4)
-    wanted = StoreConfig(hnsw=HnswConfig(ef_search=50), threads=1, maintenance="inline")
+    handle = {
+        "durability": "interval",
+        "sync_interval_s": 2.5,
+        "checkpoint_bytes": 7,
+        "threads": 1,
+        "maintenance": "inline",
+    }
 
-    both = wanted.over(stored)
+    both = StoreConfig(hnsw=HnswConfig(ef_search=50), **handle).over(stored)
 
-    assert both == StoreConfig(
-        hnsw=HnswConfig(m=8, ef_search=50), flat_threshold=5, threads=1, maintenance="inline"
-    )
+    assert both == StoreConfig(hnsw=HnswConfig(m=8, ef_search=50), flat_threshold=5, **handle)
 
 
 @pytest.mark.parametrize(

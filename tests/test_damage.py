@@ -5,6 +5,7 @@ Everything that may reach a kernel runs in a process of its own, so that a crash
 test with a name and a traceback. The ways to damage are in `tests/storage`.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,7 +16,16 @@ from pathlib import Path
 import pytest
 
 import vecstore
-from tests.storage.damage import build, check_error, damages, roles
+from tests.storage.damage import (
+    NOW,
+    build_everything,
+    check_error,
+    damages,
+    named_bytes,
+    roles,
+)
+from tests.storage.watching import let_go
+from vecstore.engine.saver import CLOSE_BYTES
 from vecstore.errors import CorruptData, UnsupportedFormat
 from vecstore.storage.files import Files
 from vecstore.storage.manifest import read_current
@@ -30,6 +40,8 @@ ROLES = [
     "manifest",
     "metadata",
     "vectors",
+    "wal",
+    "wal-last",
 ]
 
 
@@ -37,9 +49,9 @@ ROLES = [
 def stores(tmp_path_factory):
     """Give a directory with two stores, "pristine" and "twin", whose files have the same sizes."""
     directory = tmp_path_factory.mktemp("damage")
-    build(directory / "pristine", 1)
-    for seed in range(2, 40):  # numbers of the manifest have as many digits as they have
-        build(directory / "twin", seed)
+    build_everything(directory / "pristine", 1)
+    for seed in range(2, 99):  # numbers of the manifest have as many digits as they have
+        build_everything(directory / "twin", seed)
         if sizes(directory / "twin") == sizes(directory / "pristine"):
             break
         shutil.rmtree(directory / "twin")
@@ -106,33 +118,78 @@ def test_store_refuses_or_answers_when_a_file_is_damaged(role, used):
     assert failures(used, role) == []
 
 
-@pytest.mark.parametrize("group", ["values", "fields"])
+@pytest.mark.parametrize("group", ["values", "fields", "calls"])
 def test_store_refuses_or_answers_when_checksums_are_right_but_contents_are_not(group, used):
     assert failures(used, group) == []
 
 
-@pytest.mark.parametrize("role", [role for role in ROLES if role != "LOCK"])
-def test_store_is_refused_by_open_when_a_file_is_missing_cut_or_emptied(role, used):
+@pytest.mark.parametrize("role", [role for role in ROLES if role not in ("LOCK", "wal-last")])
+def test_store_is_refused_by_open_when_a_file_is_missing_cut_or_emptied(role, stores, used):
+    named = named_bytes(stores / "pristine")[role]
     found = outcomes(used, role)
 
-    told = {label: found[label] for label in found if label == "missing" or "cut" in label}
+    cut = {label: int(label.split()[-1]) for label in found if label.startswith("cut")}
 
-    assert len(told) >= 4
-    assert set(told.values()) == {"refused"}
+    assert found["missing"] == "refused"
+    assert sum(size < named for size in cut.values()) >= 3
+    for label, size in cut.items():
+        assert found[label] == ("refused" if size < named else "answered"), label
 
 
-@pytest.mark.parametrize("role", [role for role in ROLES if role not in ("LOCK", "vectors")])
-def test_store_is_refused_by_open_when_a_file_is_foreign_or_longer(role, used):
+# the rows of another store have the same length, and ids may be equal
+FOREIGN = [role for role in ROLES if role not in ("LOCK", "vectors", "ids")]
+
+
+@pytest.mark.parametrize("role", FOREIGN)
+def test_store_is_refused_by_open_when_a_file_is_of_another_store(role, used):
     found = outcomes(used, role)
 
-    told = {
-        label: found[label]
-        for label in found
-        if label in ("random", "of another store") or "longer" in label
-    }
+    assert (found["of another store"], found["random"]) == ("refused", "refused")
 
-    assert len(told) >= 3
-    assert set(told.values()) == {"refused"}
+
+@pytest.mark.parametrize("role", ROLES)
+def test_store_is_refused_by_open_when_a_file_of_a_given_length_is_longer(role, used):
+    found = outcomes(used, role)
+
+    told = {found[label] for label in found if "longer" in label}
+
+    # a lock's bytes do not matter, rows and logs may have a torn end
+    beyond = role in ("LOCK", "vectors", "wal", "wal-last")
+    assert told == {"answered" if beyond else "refused"}
+
+
+@pytest.mark.parametrize("role", ["wal", "wal-last"])
+def test_store_is_refused_by_open_when_a_log_is_changed_where_it_was_durable(role, stores, used):
+    named = named_bytes(stores / "pristine")[role]
+    found = outcomes(used, role)
+
+    told = {True: set(), False: set()}
+    for label, outcome in found.items():
+        if label.startswith(("bit", "zero page", "random page", "swapped")):
+            at = int(label.split()[1 if label.startswith("swapped") else -1])
+            told[at < named].add(outcome)
+
+    assert told == {True: {"refused"}, False: {"answered"} if role == "wal-last" else set()}
+
+
+def test_a_prefix_of_the_calls_is_left_when_the_last_log_is_cut_anywhere(stores, tmp_path):
+    # what was cut off took with it what it said of those before: nobody can know of them
+    root = tmp_path / "store"
+    shutil.copytree(stores / "pristine", root)
+    path = root / roles(root)["wal-last"]
+    raw, seqnos = path.read_bytes(), []
+    for size in range(len(raw), -1, -1):
+        path.write_bytes(raw[:size])
+        with vecstore.open(root, mode="r", check="full", clock=lambda: NOW) as store:
+            seqnos.append(store.stats().seqno)
+            if size % 50 == 0:
+                assert store.verify().ok
+    with vecstore.open(stores / "pristine", mode="r") as store:
+        last = store.stats().seqno
+
+    assert seqnos == sorted(seqnos, reverse=True)
+    assert set(seqnos) == set(range(last - 11, last + 1))
+    assert seqnos[0] == last
 
 
 def test_store_is_answered_from_when_only_its_lock_file_is_damaged(used):
@@ -147,34 +204,91 @@ def test_damage_reaches_the_kernels_when_a_graph_or_rows_are_damaged(used):
         assert list(outcomes(used, role).values()).count("noticed") > 20
 
 
+def is_found(role, raw, data, named):
+    """Say whether a file was changed in bytes that count, and what tells of them is left."""
+    if role == "wal-last":
+        left = data.rstrip(b"\0")
+        if not data or (len(left) < len(raw) and raw.startswith(left)):
+            return False  # it was cut, see above
+    return data[:named] != raw[:named]
+
+
 @pytest.mark.parametrize("role", [role for role in ROLES if role != "LOCK"])
-def test_full_check_finds_the_damage_when_any_byte_a_manifest_names_is_changed(
+def test_full_check_and_verify_find_the_damage_when_any_byte_that_counts_is_changed(
     role, stores, tmp_path
 ):
     root = tmp_path / "store"
     shutil.copytree(stores / "pristine", root)
-    name = roles(root)[role]
-    raw = (root / name).read_bytes()
+    path, named = root / roles(root)[role], named_bytes(root)[role]
+    raw = path.read_bytes()
     checked = 0
 
-    for group, label, damage in damages(stores / "pristine", stores / "twin", 37):
-        beyond = role == "vectors" and label.startswith("longer")
-        if group != role or beyond:
+    for group, label, damage in damages(stores / "pristine", stores / "twin", 97):
+        if group != role:
             continue
         damage(root)
+        if not is_found(role, raw, path.read_bytes() if path.exists() else b"", named):
+            path.write_bytes(raw)
+            continue
         before = image(root)
         with pytest.raises((CorruptData, UnsupportedFormat)) as caught:
-            vecstore.open(root, check="full").close()
+            vecstore.open(root, mode="ar"[checked % 2], check="full").close()
         check_error(root, caught.value)
         if isinstance(caught.value, UnsupportedFormat):
             # only the version itself may read as a newer one
-            assert label in [f"bit {1 << bit} at {at}" for at in range(8, 12) for bit in range(8)]
+            versions = [f"bit {1 << bit} at {at}" for at in range(8, 12) for bit in range(8)]
+            assert label in versions
+        assert verified(root) in ("refused", "told"), label
         assert image(root) == before
-        (root / name).write_bytes(raw)
+        path.write_bytes(raw)
         checked += 1
 
     assert checked >= 40, checked
     vecstore.open(root, check="full").close()
+
+
+def verified(root):
+    """Say what becomes of a store: open may refuse it, or else `verify` tell what is wrong."""
+    try:
+        store = vecstore.open(root, mode="r")
+    except (CorruptData, UnsupportedFormat):
+        return "refused"
+    with store:
+        return "sound" if store.verify().ok else "told"
+
+
+@pytest.mark.parametrize("role", ["vectors", "wal", "wal-last", "LOCK"])
+def test_a_store_is_sound_when_only_bytes_that_do_not_count_are_changed(role, stores, tmp_path):
+    root = tmp_path / "store"
+    shutil.copytree(stores / "pristine", root)
+    path = root / roles(root)[role]
+    raw, named = path.read_bytes(), named_bytes(root)[role]
+
+    for more in (b"", b"\0", b"junk" * 5000):
+        path.write_bytes(raw[:named] + more)
+
+        assert verified(root) == "sound"
+        for mode in "ra":
+            with vecstore.open(root, mode=mode, check="full", clock=lambda: NOW) as store:
+                assert store.get("later0").metadata == {"word": "later"}
+        path.write_bytes(raw)
+
+
+def test_torn_bytes_are_counted_and_cut_off_when_a_log_has_them(stores, tmp_path):
+    root = tmp_path / "store"
+    shutil.copytree(stores / "pristine", root)
+    path = root / roles(root)["wal-last"]
+    raw = path.read_bytes()
+
+    path.write_bytes(raw + b"junk" * 100 + bytes(3000))
+
+    with vecstore.open(root, mode="r") as store:
+        assert store.stats().torn_bytes == 0  # its writer may still be at it
+    with vecstore.open(root) as store:
+        assert store.stats().torn_bytes == 400
+    assert path.read_bytes() == raw
+    with vecstore.open(root) as store:
+        assert store.stats().torn_bytes == 0
 
 
 def test_full_check_passes_when_only_bytes_behind_the_rows_are_changed(stores, tmp_path):
@@ -203,7 +317,9 @@ def test_lock_is_free_again_when_open_refused_a_damaged_store(stores, tmp_path):
     vecstore.open(root).close()
 
 
-@pytest.mark.parametrize("role", ["CURRENT", "manifest", "vectors", "ids", "LOCK"])
+@pytest.mark.parametrize(
+    "role", ["CURRENT", "manifest", "vectors", "ids", "LOCK", "wal", "wal-last"]
+)
 def test_open_raises_corrupt_data_when_a_directory_stands_in_the_place_of_a_file(
     role, stores, tmp_path
 ):
@@ -245,6 +361,17 @@ def test_get_raises_corrupt_data_when_its_metadata_is_damaged(stores, tmp_path):
     check_error(root, caught.value)
 
 
+def test_calls_that_cannot_have_been_made_are_refused_when_their_checksums_are_right(used):
+    found = outcomes(used, "calls")
+
+    impossible = ["a number", "a map", "bytes 0", "code 0", "fields missing and too many"]
+    impossible += [f"{call} of 'nobody'" for call in ("delete", "restore", "set_ttl")]
+    impossible += ["the good before the bad", "upsert: dim 7", "upsert: ids []"]
+
+    assert {found[label] for label in impossible} == {"refused"}
+    assert list(found.values()).count("refused") > 100
+
+
 def test_search_and_build_stay_in_bounds_when_a_graph_is_garbage():
     cases = run_apart("tests.storage.damaged_graphs")
 
@@ -283,14 +410,15 @@ def test_bounds_are_checked_when_numba_is_told_to(tmp_path):
 
 
 @pytest.mark.parametrize("role", ["vectors", "metadata", "ids", "hnsw_index"])
-@pytest.mark.parametrize("how", ["close", "compact"])
+@pytest.mark.parametrize("how", ["checkpoint", "close", "compact"])
 def test_damage_is_not_written_down_as_sound_when_a_checkpoint_copies_it(
     role, how, stores, tmp_path
 ):
     root = tmp_path / "store"
     shutil.copytree(stores / "pristine", root)
     path = root / roles(root)[role]
-    raw = bytearray(path.read_bytes())
+    sound = path.read_bytes()
+    raw = bytearray(sound)
     at = read_current(Files(), root).files[role].length - 40
     raw[at if role == "vectors" else len(raw) // 2] ^= 1
     path.write_bytes(raw)
@@ -299,13 +427,19 @@ def test_damage_is_not_written_down_as_sound_when_a_checkpoint_copies_it(
         vecstore.open(root, check="full")
     assert caught.value.path == path
     store = vecstore.open(root, config={"maintenance": "inline"})
-    store.upsert("another", store.index.rows[0, : store.dim])
-    with pytest.raises(CorruptData):
-        getattr(store, how)()
-    if not store.closed:
-        with pytest.raises(CorruptData):
-            store.close()
+    store.upsert("another", store.index.rows[0, : store.dim], {"text": "x" * CLOSE_BYTES})
+    # rows are appended to, not copied: they keep the checksums that tell of the damage
+    copies = role != "vectors" or how == "compact"
+    with let_go(store):
+        with pytest.raises(CorruptData) if copies else contextlib.nullcontext():
+            getattr(store, how)()
+        assert store.closed == (how == "close")
 
-    with pytest.raises(CorruptData) as caught:
-        vecstore.open(root, check="full")
-    assert caught.value.path == path
+    for mode in "ar":
+        with pytest.raises(CorruptData) as caught:
+            vecstore.open(root, mode=mode, check="full")
+        assert caught.value.path == path
+    sound = sound + path.read_bytes()[len(sound) :]
+    path.write_bytes(sound)
+    with vecstore.open(root, check="full") as store:
+        assert "another" in store

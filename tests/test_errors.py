@@ -7,6 +7,7 @@ import pytest
 
 from vecstore import errors
 from vecstore.errors import (
+    AlreadyExists,
     CorruptData,
     DimensionMismatch,
     InvalidInput,
@@ -14,8 +15,11 @@ from vecstore.errors import (
     NotAStore,
     NotAvailable,
     NotFound,
+    ReadOnlyStore,
+    SnapshotNotFound,
     StoreClosed,
     StoreLocked,
+    StorePoisoned,
     UnsupportedFormat,
     VecStoreError,
 )
@@ -31,6 +35,10 @@ EXAMPLES = [
     NotAStore(Path("s"), "it is a file"),
     CorruptData(Path("s/file"), 12, "checksum"),
     UnsupportedFormat(Path("s/file"), 9, 1),
+    AlreadyExists("the snapshot 'a'", "delete it first"),
+    SnapshotNotFound("a", "restore_snapshot"),
+    StorePoisoned(Path("s"), "fsync failed: Input/output error"),
+    ReadOnlyStore(Path("s")),
 ]
 
 
@@ -57,6 +65,7 @@ def test_every_error_is_caught_at_the_root_when_raised(error):
         (DimensionMismatch, InvalidInput),
         (DimensionMismatch, ValueError),
         (NotFound, KeyError),
+        (SnapshotNotFound, NotFound),
         (MissingExtra, ImportError),
     ],
 )
@@ -65,7 +74,18 @@ def test_an_error_is_caught_as_what_python_calls_it_when_it_has_such_a_name(erro
 
 
 @pytest.mark.parametrize(
-    "error", [NotAvailable, StoreClosed, StoreLocked, NotAStore, CorruptData, UnsupportedFormat]
+    "error",
+    [
+        AlreadyExists,
+        CorruptData,
+        NotAStore,
+        NotAvailable,
+        ReadOnlyStore,
+        StoreClosed,
+        StoreLocked,
+        StorePoisoned,
+        UnsupportedFormat,
+    ],
 )
 def test_an_error_is_not_an_input_error_when_the_input_is_fine(error):
     assert not issubclass(error, ValueError | KeyError | OSError)
@@ -80,6 +100,11 @@ def test_messages_name_argument_and_way_out_when_printed():
     assert "python -m pip install pandas" in texts[4]
     assert "process 7" in texts[6]
     assert "damaged at byte 12" in texts[8]
+    assert "the snapshot 'a' exists already; delete it first" in texts[10]
+    assert texts[11] == "restore_snapshot(name='a'): there is no such snapshot"
+    assert "reopened" in texts[12]
+    assert "Input/output error" in texts[12]
+    assert 'mode="a"' in texts[13]
 
 
 def test_not_found_prints_without_quotes_when_a_key_error_would_not():
@@ -94,7 +119,10 @@ def test_attributes_are_data_when_caught():
     assert (corrupt.path, corrupt.offset, corrupt.reason) == (Path("s/file"), 12, "checksum")
     assert (version.path, version.version) == (Path("s/file"), 9)
     assert EXAMPLES[4].package == "pandas"
-    assert EXAMPLES[6].path == EXAMPLES[7].path == Path("s")
+    assert EXAMPLES[6].holder == "process 7"
+    assert {EXAMPLES[at].path for at in (6, 7, 12, 13)} == {Path("s")}
+    assert EXAMPLES[10].what == "the snapshot 'a'"
+    assert EXAMPLES[12].reason == "fsync failed: Input/output error"
 
 
 @pytest.mark.parametrize("got", [10**5000, "x" * 10**6, "\ud800"], ids=["int", "long", "surrogate"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import vecstore
-from tests.stores import Clock, Place, grid, names
+from tests.stores import WHERE, Clock, Place, grid, names
 from vecstore.errors import NotFound
 from vecstore.model import UpsertReport
 
@@ -25,9 +25,9 @@ TYPES = {
 }
 
 
-@pytest.fixture(params=["memory", "disk"])
+@pytest.fixture(params=WHERE)
 def place(request, tmp_path):
-    with Place(tmp_path / "store" if request.param == "disk" else None) as place:
+    with Place(request.param, tmp_path / "store") as place:
         yield place
 
 

@@ -3,14 +3,14 @@
 import pytest
 
 import vecstore
-from tests.stores import SMALL, Clock, Place, grid
+from tests.stores import SMALL, WHERE, Clock, Place, grid
 from vecstore.errors import StoreClosed
 from vecstore.model import BatchReport
 
 
-@pytest.fixture(params=["memory", "disk"])
+@pytest.fixture(params=WHERE)
 def place(request, tmp_path):
-    with Place(tmp_path / "store" if request.param == "disk" else None) as place:
+    with Place(request.param, tmp_path / "store") as place:
         yield place
 
 

@@ -112,7 +112,7 @@ def test_write_and_close_succeed_when_no_thread_can_be_started(monkeypatch, capl
 
         monkeypatch.undo()
         assert len(store) == 300
-        assert "no thread for absorbing" in caplog.text
+        assert "no thread for upkeep" in caplog.text
         assert store.stats().indexed == 0
         store.fingerprint()
         assert store.stats().indexed > 0

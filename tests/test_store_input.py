@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import vecstore
-from tests.stores import Place, mixed, names, refuses
+from tests.stores import WHERE, Place, mixed, names, refuses
 from vecstore.errors import DimensionMismatch, InvalidInput
 
 GOOD = [1, 2]
@@ -32,9 +32,9 @@ def circular_dict():
     return value
 
 
-@pytest.fixture(params=["memory", "disk"])
+@pytest.fixture(params=WHERE)
 def filled(request, tmp_path):
-    with Place(tmp_path / "store" if request.param == "disk" else None) as place:
+    with Place(request.param, tmp_path / "store") as place:
         yield mixed(place)
 
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 import vecstore
-from tests.stores import Place, mixed, refuses
+from tests.stores import WHERE, Place, mixed, refuses
 from vecstore.errors import DimensionMismatch, InvalidInput, NotAvailable, NotFound
 
 GOOD = [1, 2]
 
 
-@pytest.fixture(params=["memory", "disk"])
+@pytest.fixture(params=WHERE)
 def filled(request, tmp_path):
-    with Place(tmp_path / "store" if request.param == "disk" else None) as place:
+    with Place(request.param, tmp_path / "store") as place:
         yield mixed(place)
 
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.stores import Place, contents, grid, names
+from tests.stores import WHERE, Place, contents, grid, names
 
 
-@pytest.fixture(params=["memory", "disk"])
+@pytest.fixture(params=WHERE)
 def place(request, tmp_path):
-    with Place(tmp_path / "store" if request.param == "disk" else None) as place:
+    with Place(request.param, tmp_path / "store") as place:
         yield place
 
 

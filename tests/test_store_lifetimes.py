@@ -3,13 +3,13 @@
 import pytest
 
 import vecstore
-from tests.stores import SMALL, Clock, Place, grid, names
+from tests.stores import SMALL, WHERE, Clock, Place, grid, names
 from vecstore.errors import NotFound
 
 
-@pytest.fixture(params=["memory", "disk"])
+@pytest.fixture(params=WHERE)
 def place(request, tmp_path):
-    with Place(tmp_path / "store" if request.param == "disk" else None) as place:
+    with Place(request.param, tmp_path / "store") as place:
         yield place
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import vecstore
-from tests.stores import SMALL, grid, names
+from tests.stores import SMALL, WHERE, contents, grid, names
 from vecstore.config import HnswConfig, StoreConfig
 from vecstore.errors import (
     CorruptData,
@@ -15,9 +15,10 @@ from vecstore.errors import (
     InvalidInput,
     NotAStore,
     NotAvailable,
+    ReadOnlyStore,
     StoreLocked,
 )
-from vecstore.store import open_for_queries
+from vecstore.storage.frames import FRAME_HEADER_BYTES
 
 CREATED = {
     "flat_threshold": 20,
@@ -26,11 +27,13 @@ CREATED = {
 }
 
 
-@pytest.fixture
-def stored(tmp_path):
+@pytest.fixture(params=WHERE[1:])
+def stored(request, tmp_path):
     path = tmp_path / "store"
     with vecstore.open(path, metric="l2", config=CREATED) as store:
         store.upsert_many(names(50), grid(50))
+        if request.param == "generation":
+            store.checkpoint()
     return path
 
 
@@ -155,19 +158,9 @@ def test_open_creates_nothing_when_an_argument_is_bad(tmp_path, settings):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"mode": "r"},
-        {"schema": {"x": "int"}},
-        {"config": {"durability": "full"}},
-        {"config": {"durability": "interval"}},
-    ],
-    ids=str,
-)
-def test_open_says_not_available_when_it_belongs_to_a_later_version(tmp_path, settings):
+def test_open_says_not_available_when_it_belongs_to_a_later_version(tmp_path):
     with pytest.raises(NotAvailable):
-        vecstore.open(tmp_path / "store", **settings)
+        vecstore.open(tmp_path / "store", schema={"x": "int"})
 
     assert list(tmp_path.iterdir()) == []
 
@@ -284,33 +277,111 @@ def test_a_store_stays_as_it_was_when_a_handle_opened_and_closed_it(stored):
     assert files_of(stored) == before
 
 
-def test_a_handle_for_queries_answers_and_refuses_every_change(tmp_path):
-    with vecstore.open(tmp_path / "s", metric="l2") as store:
-        store.upsert_many(["a", "b"], [[0.0], [1.0]])
-        store.soft_delete("b")
-    before = {path.name: path.read_bytes() for path in (tmp_path / "s").glob("*-*")}
-
-    with open_for_queries(tmp_path / "s") as store:
-        assert store.query([0.9], k=2).ids == ["a"]
-        for change in (
-            lambda: store.upsert("c", [2.0]),
-            lambda: store.upsert_many(["c"], [[2.0]]),
-            lambda: store.delete("a"),
-            lambda: store.restore("b"),
-            store.expire,
-            store.optimize,
-            store.compact,
-            store.checkpoint,
-        ):
-            with pytest.raises(NotAvailable, match=r"vecstore\.open"):
-                change()
-        assert store.ids() == ["a"]
-
-    assert {path.name: path.read_bytes() for path in (tmp_path / "s").glob("*-*")} == before
+# ---- for reading
 
 
-def test_a_handle_for_queries_makes_no_store_when_there_is_none(tmp_path):
-    with pytest.raises(NotAStore):
-        open_for_queries(tmp_path / "s")
+CHANGES = {
+    "upsert": lambda s: s.upsert("c", [2.0] * 4),
+    "upsert_many": lambda s: s.upsert_many(["c"], [[2.0] * 4]),
+    "batch": lambda s: s.batch([{"op": "delete", "id": "r0"}]),
+    "update_metadata": lambda s: s.update_metadata("r0", {}),
+    "set_ttl": lambda s: s.set_ttl("r0", 1),
+    "delete": lambda s: s.delete("r0"),
+    "delete_many": lambda s: s.delete_many(["r0"]),
+    "soft_delete": lambda s: s.soft_delete("r0"),
+    "restore": lambda s: s.restore("r0"),
+    "expire": lambda s: s.expire(),
+    "optimize": lambda s: s.optimize(),
+    "compact": lambda s: s.compact(),
+    "checkpoint": lambda s: s.checkpoint(),
+}
 
-    assert not (tmp_path / "s").exists()
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_handle_for_reading_refuses_and_changes_nothing_when_asked_to(stored, change):
+    before = files_of(stored)
+
+    with vecstore.open(stored, mode="r") as store:
+        fingerprint = store.fingerprint()
+        with pytest.raises(ReadOnlyStore) as caught:
+            CHANGES[change](store)
+
+        assert caught.value.path == stored
+        assert (store.ids(), store.fingerprint()) == (names(50), fingerprint)
+        assert store.query(grid(50)[7], k=1).distances[0] == 0
+    assert files_of(stored) == before
+
+
+@pytest.mark.parametrize("settings", [{}, {"check": "full"}, {"dim": 4, "metric": "l2"}], ids=str)
+def test_a_handle_for_reading_sees_the_same_when_it_opens_the_store(stored, settings):
+    with vecstore.open(stored, mode="r", **settings) as reader:
+        seen = contents(reader)
+
+    with vecstore.open(stored) as writer:
+        found = contents(writer)
+    # a sync mark at the end of the log is no call, and not looked at by readers
+    log_bytes = [stats.log_bytes for stats in (found.pop("stats"), seen.pop("stats"))]
+    assert log_bytes[0] - log_bytes[1] in (0, FRAME_HEADER_BYTES)
+    assert found == seen
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"metric": "cosine"},
+        {"dim": 5},
+        {"config": {"flat_threshold": 1000}},
+        {"config": {"hnsw": {"m": 16}}},
+    ],
+    ids=str,
+)
+def test_open_for_reading_is_refused_when_it_contradicts(stored, settings):
+    with pytest.raises(InvalidInput):
+        vecstore.open(stored, mode="r", **settings)
+
+
+def test_open_for_reading_uses_what_is_passed_when_it_belongs_to_the_handle(stored):
+    before = files_of(stored)
+
+    with vecstore.open(stored, mode="r", config={"hnsw": {"ef_search": 99}}) as store:
+        assert store.config.hnsw.ef_search == 99
+
+    assert files_of(stored) == before
+
+
+@pytest.mark.parametrize("there", [[], [""], ["LOCK"], ["LOCK", "manifest-000001.json"]], ids=str)
+def test_open_for_reading_makes_no_store_when_there_is_none(tmp_path, there):
+    root = tmp_path / "s"
+    for name in there:
+        root.mkdir(exist_ok=True)
+        if name:
+            (root / name).touch()
+
+    with pytest.raises(NotAStore) as caught:
+        vecstore.open(root, mode="r")
+
+    assert caught.value.path == root
+    assert root.exists() == bool(there)
+    assert not there or sorted(path.name for path in root.iterdir()) == [n for n in there if n]
+
+
+def test_open_for_reading_says_not_a_store_when_it_is_a_file_or_holds_other_files(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.png").touch()
+    for path in (tmp_path / "photos", tmp_path / "photos" / "cat.png"):
+        with pytest.raises(NotAStore):
+            vecstore.open(path, mode="r")
+
+
+def test_open_for_reading_is_refused_when_the_store_would_be_in_memory():
+    with pytest.raises(InvalidInput, match="mode"):
+        vecstore.open(mode="r")
+
+
+def test_open_takes_the_lock_when_readers_have_the_store_open(stored):
+    with (
+        vecstore.open(stored, mode="r") as one,
+        vecstore.open(stored, mode="r") as other,
+        vecstore.open(stored) as writer,
+    ):
+        assert len(one) == len(other) == len(writer) == 50

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 import vecstore
-from tests.stores import SMALL, Clock, Place, euclidean, grid, names, nearest
+from tests.stores import SMALL, WHERE, Clock, Place, euclidean, grid, names, nearest
 
 QUERY = np.array([4, 4, 5, 5], np.float32)
 
 
-@pytest.fixture(params=["memory", "disk"])
+@pytest.fixture(params=WHERE)
 def place(request, tmp_path):
-    with Place(tmp_path / "store" if request.param == "disk" else None) as place:
+    with Place(request.param, tmp_path / "store") as place:
         yield place
 
 

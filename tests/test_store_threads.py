@@ -9,7 +9,9 @@ import pytest
 
 import vecstore
 from tests.stores import Clock, euclidean, grid, names
+from vecstore.engine.saver import CLOSE_BYTES
 from vecstore.errors import StoreClosed
+from vecstore.storage.frames import FRAME_HEADER_BYTES
 
 QUERY = np.array([3, 1, 4], np.float32)
 BACKGROUND = {"flat_threshold": 64, "maintenance": "background"}
@@ -144,13 +146,17 @@ def test_a_write_is_refused_when_the_store_is_closed_while_it_begins(tmp_path, c
         assert again.ids() == names(10)
 
 
-def test_close_happens_once_when_threads_close_at_once(tmp_path):
+@pytest.mark.parametrize(("letters", "generation"), [(1, 1), (CLOSE_BYTES // 200, 2)])
+def test_close_happens_once_when_threads_close_at_once(tmp_path, letters, generation):
     store = vecstore.open(tmp_path, metric="l2", config=BACKGROUND)
-    store.upsert_many(names(200), grid(200))
+    # a long log is written down as a generation, a short one is left to the next opening
+    store.upsert_many(names(200), grid(200), [{"text": "x" * letters}] * 200)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: store.close(), range(8)))
 
     with vecstore.open(tmp_path, check="full") as again:
-        assert again.stats().generation == 2
+        assert again.stats().generation == generation
+        # a sync mark at most is left in the log where its call was written down
+        assert (again.stats().log_bytes <= FRAME_HEADER_BYTES) == (generation == 2)
         assert len(again) == 200

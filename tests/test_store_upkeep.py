@@ -1,5 +1,6 @@
 """Upkeep: absorbing, compacting, checkpoints, and the fingerprint that none of it may move."""
 
+import shutil
 from itertools import pairwise
 
 import numpy as np
@@ -8,15 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vecstore
-from tests.stores import SMALL, Clock, Place, contents, grid, names
+from tests.stores import SMALL, WHERE, Clock, Place, contents, grid, names
+from vecstore.storage.frames import LOG_HEADER_BYTES
 
 N = 700
 ROWS = grid(N, 3)
 
 
-@pytest.fixture(params=["memory", "disk"])
+@pytest.fixture(params=WHERE)
 def place(request, tmp_path):
-    with Place(tmp_path / "store" if request.param == "disk" else None) as place:
+    with Place(request.param, tmp_path / "store") as place:
         yield place
 
 
@@ -290,19 +292,36 @@ def test_compact_leaves_a_usable_store_when_everything_was_deleted(place):
 # ---- checkpoint and stats
 
 
-def test_checkpoint_keeps_what_was_written_when_the_process_dies_afterwards(tmp_path):
-    store = vecstore.open(tmp_path, metric="l2", config=SMALL)
+@pytest.mark.parametrize("durability", ["full", "interval", "off"])
+@pytest.mark.parametrize("checkpoints", [0, 1, 2])
+def test_everything_written_is_there_when_the_process_dies(tmp_path, checkpoints, durability):
+    config = {**SMALL, "durability": durability}
+    store = vecstore.open(tmp_path / "store", metric="l2", config=config)
     store.upsert_many(names(50), grid(50))
-    store.checkpoint()
-    store.upsert("later", [1, 1, 1, 1])
-    copy = tmp_path.with_name("copy")
-    copy.mkdir()
-    for file in tmp_path.iterdir():
-        (copy / file.name).write_bytes(file.read_bytes())
+    for turn in range(checkpoints):
+        store.checkpoint()
+        store.upsert(f"later{turn}", [1, 1, 1, 1])
+    # the system goes on, and with it what it was given to write
+    shutil.copytree(tmp_path / "store", tmp_path / "copy")
 
-    with store, vecstore.open(copy, check="full") as survivor:
+    with store, vecstore.open(tmp_path / "copy", check="full") as survivor:
+        assert survivor.ids() == [*names(50), *names(checkpoints, "later")]
+        assert survivor.fingerprint() == store.fingerprint()
+        assert survivor.stats().generation == 1 + checkpoints
+        assert survivor.verify().ok
+
+
+def test_a_generation_holds_all_but_what_came_later_when_the_log_is_lost(tmp_path):
+    with vecstore.open(tmp_path / "store", metric="l2", config=SMALL) as store:
+        store.upsert_many(names(50), grid(50))
+        store.checkpoint()
+        shutil.copytree(tmp_path / "store", tmp_path / "copy")
+        store.upsert("later", [1, 1, 1, 1])
+    (log,) = (tmp_path / "copy").glob("wal-*")
+
+    assert log.stat().st_size == LOG_HEADER_BYTES
+    with vecstore.open(tmp_path / "copy", check="full") as survivor:
         assert survivor.ids() == names(50)
-        assert len(store) == 51
 
 
 def test_checkpoint_changes_nothing_but_the_generation_when_called(tmp_path):
@@ -344,8 +363,11 @@ def test_only_files_of_one_generation_are_left_when_closed_many_times(tmp_path):
     for turn in range(4):
         with vecstore.open(tmp_path, metric="l2", config=SMALL) as store:
             store.upsert(str(turn), [turn, 1])
-            store.compact()
+            if turn % 2:
+                store.delete(str(turn - 1))
+                store.compact()
+            store.checkpoint()
 
     kinds = sorted(path.name.split("-")[0] for path in tmp_path.iterdir())
-    data = ["checksums", "hnsw_index", "ids", "manifest", "metadata", "vectors"]
+    data = ["checksums", "hnsw_index", "ids", "manifest", "metadata", "vectors", "wal"]
     assert kinds == ["CURRENT", "LOCK", *data]

@@ -18,7 +18,10 @@ from vecstore import errors
 from vecstore.config import HnswConfig, StoreConfig
 
 if TYPE_CHECKING:
+    from vecstore.engine.backup import BackupReport, backup, restore_backup
+    from vecstore.engine.losses import Loss, SalvageReport
     from vecstore.engine.result import QueryResult
+    from vecstore.engine.salvage import salvage
     from vecstore.model import (
         BatchReport,
         CompactReport,
@@ -37,14 +40,17 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BackupReport",
     "BatchReport",
     "CompactReport",
     "Hit",
     "HnswConfig",
+    "Loss",
     "QueryBatch",
     "QueryResult",
     "QueryStats",
     "Record",
+    "SalvageReport",
     "SnapshotInfo",
     "StoreConfig",
     "StoreStats",
@@ -53,26 +59,35 @@ __all__ = [
     "VerifyIssue",
     "VerifyReport",
     "__version__",
+    "backup",
     "errors",
     "open",
+    "restore_backup",
+    "salvage",
 ]
 
 # Numba takes longer to import than most programs run: it comes with the first use, not with us.
 _LAZY = {
+    "BackupReport": "vecstore.engine.backup",
     "BatchReport": "vecstore.model",
     "CompactReport": "vecstore.model",
     "Hit": "vecstore.model",
+    "Loss": "vecstore.engine.losses",
     "QueryBatch": "vecstore.model",
     "QueryResult": "vecstore.engine.result",
     "QueryStats": "vecstore.model",
     "Record": "vecstore.model",
+    "SalvageReport": "vecstore.engine.losses",
     "SnapshotInfo": "vecstore.model",
     "StoreStats": "vecstore.model",
     "UpsertReport": "vecstore.model",
     "VecStore": "vecstore.store",
     "VerifyIssue": "vecstore.model",
     "VerifyReport": "vecstore.model",
+    "backup": "vecstore.engine.backup",
     "open": "vecstore.store",
+    "restore_backup": "vecstore.engine.backup",
+    "salvage": "vecstore.engine.salvage",
 }
 
 

@@ -32,6 +32,12 @@ KINDS = {
     "EIO for good": {"dead": True},
     "EIO for good, after taking effect": {"dead": True, "late": True},
     "EINTR once": {"error": errno.EINTR},
+    "interrupted when all is written": {
+        "error": errno.EINTR,
+        "counted": ("write",),
+        "late": True,
+        "taken": 1.0,
+    },
     "ENOSPC once": {"error": errno.ENOSPC},
     "short write": {"error": errno.ENOSPC, "counted": GROWING, "late": True},
     "full": {"error": errno.ENOSPC, "counted": GROWING, "dead": True},
@@ -118,6 +124,8 @@ class Attempt:
         Numbers of the steps that were acknowledged.
     unknown : list of int
         Those that failed in such a way that they may have happened.
+    lingering : int or None
+        The call that failed last: a crash may bring it back until another was acknowledged.
     poisoned : bool
         Whether the store refused a write because a sync had failed.
     """
@@ -127,7 +135,7 @@ class Attempt:
         self._files = files
         self._settings, self._steps = CASES[case]
         self._after = ()
-        self.done, self.unknown = [], []
+        self.done, self.unknown, self.lingering = [], [], None
         self.poisoned = False
 
     def run(self):
@@ -141,6 +149,8 @@ class Attempt:
                 self._take(session, number, step)
                 if self._files.failed:
                     self._check_answers(session)
+                if self.lingering == number:
+                    self._check_survivors(NOTHING, EVERYTHING)
             self._write_again(session)
             self._check_survivors(NOTHING, EVERYTHING, seeded(len(self.done)))
             with contextlib.suppress(StorePoisoned) if self.poisoned else contextlib.nullcontext():
@@ -163,8 +173,11 @@ class Attempt:
         except OSError:
             if step.name in _SWAPPED:
                 self.unknown.append(number)
+            elif step.changes:
+                self.lingering = number
         else:
             self.done.append(number)
+            self.lingering = None
             if refused:  # until it is reopened, it takes no more than what changes nothing
                 before = _model(self._case, tuple(self.done[:-1]))
                 assert _model(self._case, tuple(self.done)) == before, step.name
@@ -176,9 +189,10 @@ class Attempt:
         self._files.counted = counted
         assert state in self._possible(), (self.done, self.unknown, state)
 
-    def _possible(self):
-        for n in range(len(self.unknown) + 1):
-            for happened in itertools.combinations(self.unknown, n):
+    def _possible(self, *lingering):
+        unknown = [*self.unknown, *lingering]
+        for n in range(len(unknown) + 1):
+            for happened in itertools.combinations(unknown, n):
                 with contextlib.suppress(NotFound):
                     steps = tuple(sorted([*self.done, *happened]))
                     yield _model(self._case, steps, *self._after)
@@ -192,7 +206,7 @@ class Attempt:
             self.poisoned = True
         else:
             assert not self.poisoned
-            self._after = (AFTER,)
+            self._after, self.lingering = (AFTER,), None
         self._check_answers(session)
 
     def _check_survivors(self, *choices):
@@ -202,7 +216,9 @@ class Attempt:
             with session.ending():
                 session.verify()
                 state = session.state()
-                assert state in self._possible(), (choice.name, self.done, self.unknown, state)
+                lingering = [] if self.lingering is None else [self.lingering]
+                where = (choice.name, self.done, self.unknown, lingering)
+                assert state in self._possible(*lingering), (*where, state)
                 session.close()
 
 

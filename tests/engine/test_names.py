@@ -97,10 +97,85 @@ def test_hash_id_stays_the_same_when_files_outlive_versions():
     assert hash_id("vecstore") == 0xC91B8227E635880E
 
 
+@settings(database=None)
+@given(
+    stored=st.lists(ids, max_size=8),
+    early=st.lists(ids, max_size=6),
+    late=st.lists(ids, max_size=6),
+    at_once=st.booleans(),
+)
+def test_names_of_a_new_generation_answer_as_the_old_when_they_took_over_the_rest(
+    stored, early, late, at_once
+):
+    kept = np.array([newest(stored, name) == slot for slot, name in enumerate(stored)], np.bool_)
+    old = Names(Path("ids"), filled(stored).sections(kept)) if stored else Names()
+    for slot, record_id in enumerate(early, len(stored)):
+        old.append(slot, record_id)
+    written = stored + early
+    leads = np.array([newest(written, name) == slot for slot, name in enumerate(written)], np.bool_)
+    new = Names(Path("ids"), old.sections(leads))
+    for slot, record_id in enumerate(late, len(written)):
+        old.append(slot, record_id)
+
+    history = written + late
+    for n in [len(history)] if at_once else range(len(written), len(history) + 1):
+        new.take_over(old, n)
+
+    assert [new.id_of(slot) for slot in range(len(history))] == history
+    for record_id in ("a", "b", "c", "", "ä", "a\x00", "other"):
+        assert new.find(record_id, len(history)) == newest(history, record_id)
+    new.cut(len(written))
+    for record_id in ("a", "b", "c", "", "ä", "a\x00", "other"):
+        assert new.find(record_id, len(written)) == newest(written, record_id)
+
+
+def test_sections_hold_the_first_slots_only_when_more_came_meanwhile():
+    names = filled(["a", "b", "a", "c"])
+
+    mapped = Names(Path("ids"), names.sections(np.array([True, True])))
+
+    assert [mapped.id_of(slot) for slot in range(2)] == ["a", "b"]
+    assert [mapped.find(name, 2) for name in ("a", "b", "c")] == [0, 1, -1]
+
+
+blobs_in_parts = st.lists(st.tuples(st.booleans(), st.lists(st.binary(max_size=3), max_size=4)))
+
+
+@settings(database=None)
+@given(parts=blobs_in_parts)
+def test_blobs_come_back_when_some_of_them_were_mapped_already(parts):
+    whole = [
+        MappedBlobs(Path("x"), *packed([blobs])) if is_mapped else blobs
+        for is_mapped, blobs in parts
+    ]
+
+    mapped = MappedBlobs(Path("x"), *packed(whole))
+
+    assert [mapped[i] for i in range(len(mapped))] == [one for _, blobs in parts for one in blobs]
+
+
+def test_a_part_of_mapped_blobs_is_copied_alone_when_it_is_packed_again():
+    mapped = MappedBlobs(Path("x"), *packed([[b"one", b"two", b"three"]]))
+
+    offsets, blob = packed([mapped.part(1, 2), [b"four"]])
+
+    assert (offsets.tolist(), blob.tobytes()) == ([0, 3, 7], b"twofour")
+
+
+@pytest.mark.parametrize(
+    "offsets", [[0, -1, 3], [0, 4, 3], [0, 2**62, 3], [-5, 1, 3], [3, 2, 3], [0, 1, 4]], ids=str
+)
+def test_mapped_blobs_are_not_copied_when_their_offsets_lie(offsets):
+    blobs = MappedBlobs(Path("x"), np.array(offsets), np.frombuffer(b"abc", np.uint8))
+
+    with pytest.raises(CorruptData, match="x: damaged"):
+        packed([blobs])
+
+
 def test_blobs_come_back_when_packed():
     blobs = [b"", b"abc", b"\x00", b""]
 
-    mapped = MappedBlobs(Path("x"), *packed(blobs))
+    mapped = MappedBlobs(Path("x"), *packed([blobs]))
 
     assert [mapped[i] for i in range(len(mapped))] == blobs
     assert [mapped.part(1, 3)[i] for i in range(2)] == blobs[1:3]
@@ -117,7 +192,7 @@ def test_blobs_raise_corrupt_data_when_offsets_lie(offsets):
 
 
 def test_decoded_raises_corrupt_data_when_bytes_are_no_utf8():
-    blobs = MappedBlobs(Path("x"), *packed([b"\xff\xfe"]))
+    blobs = MappedBlobs(Path("x"), *packed([[b"\xff\xfe"]]))
 
     with pytest.raises(CorruptData, match="UTF-8"):
         blobs.decoded(0)

@@ -34,7 +34,9 @@ class FailingFiles(Files):
     dead : bool
         Whether the system never recovers.
     late : bool
-        Whether the operation takes effect before it fails: a write half, the others whole.
+        Whether the operation takes effect before it fails: a write in part, the others whole.
+    taken : float
+        The share of a write's bytes that a late failure lets through.
     error : int
         The system's number of the error.
     loses : bool
@@ -56,6 +58,7 @@ class FailingFiles(Files):
         *,
         dead=False,
         late=False,
+        taken=0.5,
         error=errno.EIO,
         loses=False,
         counted=OPERATIONS,
@@ -64,6 +67,7 @@ class FailingFiles(Files):
         self.at = at
         self.dead = dead
         self.late = late
+        self.taken = taken
         self.error = error
         self.loses = loses
         self.counted = counted
@@ -114,7 +118,8 @@ class FailingFiles(Files):
         if self.at is None or number < self.at or (number > self.at and not self.dead):
             return operation(*given)
         if number == self.at and self.late:
-            effect = operation(*_half(given) if name.startswith("write") else given)
+            given = _part(given, self.taken) if name.startswith("write") else given
+            effect = operation(*given)
             if hasattr(effect, "close"):
                 effect.close()  # the caller gets no hold of it
         if number == self.at and self.loses and lose:
@@ -154,10 +159,10 @@ class _FailingOpenFile:
         self._inner.close()
 
 
-def _half(given):
+def _part(given, share):
     *rest, chunks = given
     whole = b"".join(bytes(memoryview(chunk).cast("B")) for chunk in chunks)
-    return [*rest, [whole[: len(whole) // 2]]]
+    return [*rest, [whole[: int(len(whole) * share)]]]
 
 
 def _operation(name):

@@ -118,6 +118,18 @@ def test_operation_takes_effect_when_it_fails_late(name, left):
     assert files.failed
 
 
+@pytest.mark.parametrize(("taken", "left"), [(0.0, b""), (0.5, b"01"), (1.0, b"01234")])
+def test_write_takes_its_share_of_the_bytes_when_it_fails_late(taken, left):
+    files = prepared(at=1, late=True, taken=taken)
+    file = files.open(HOME / "new", create=True)
+
+    with pytest.raises(OSError, match="write failed"):
+        file.write(0, [b"012", b"34"])
+
+    file.close()
+    assert tree(files, HOME)["new"] == left
+
+
 @pytest.mark.parametrize(
     ("at", "late", "done", "left"),
     [
