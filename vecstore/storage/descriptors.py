@@ -72,7 +72,7 @@ class OpenFile(Descriptor):
         Let the system begin to write bytes to the medium, and do not wait for it.
 
         A `sync` that comes a little later then waits for less. What this gives is in
-        ``docs/adr/0005-the-log.md``; nothing depends on it.
+        ``docs/adr/0005-a-prepared-log.md``; nothing depends on it.
 
         Parameters
         ----------
