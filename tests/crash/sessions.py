@@ -82,7 +82,15 @@ class Session:
         Decides the salts of its logs.
     mode : str
         As `vecstore.open` takes it.
+
+    Attributes
+    ----------
+    prepared_bytes, payload_bytes : int
+        Small, so that the end of prepared room is met, and calls of many frames.
     """
+
+    prepared_bytes = 700
+    payload_bytes = 600
 
     def __init__(self, files, settings, word="first", mode="a"):
         self.files = files
@@ -106,9 +114,8 @@ class Session:
             patch.setattr("vecstore.store.Files", lambda: self.files)
             patch.setattr("vecstore.storage.wal._new_salt", self._salts)
             patch.setattr("vecstore.engine.journal.time", self._seconds)
-            # room for a few calls, so that its end is met; and calls of many frames
-            patch.setattr("vecstore.storage.wal.PREPARED_BYTES", 700)
-            patch.setattr("vecstore.storage.wal.MAX_PAYLOAD_BYTES", 600)
+            patch.setattr("vecstore.storage.wal.PREPARED_BYTES", self.prepared_bytes)
+            patch.setattr("vecstore.storage.wal.MAX_PAYLOAD_BYTES", self.payload_bytes)
             return call(*given)
 
     def take(self, number, step, acknowledge=lambda: None):

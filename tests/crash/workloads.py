@@ -88,6 +88,13 @@ REOPEN = Step("reopen", VecStore.close, changes=False)
 OPTIMIZE = Step("optimize", VecStore.optimize)
 COMPACT = Step("compact", VecStore.compact)
 LONG = {"longer than": "a sector " * 120}
+
+
+def same(i):
+    """Give metadata as long as `LONG`, different for each digit."""
+    return {"longer than": f"sector {i} " * 120}
+
+
 AFTER = upsert("after", 999, metadata=LONG)
 """What every recovered store is asked to do."""
 
@@ -135,7 +142,7 @@ WORKLOADS = {
         ),
     ),
     # as long as the call after the crash: what was lost must not come back behind it
-    "equals": Workload({}, tuple(upsert(f"same{i}", i, metadata=LONG) for i in range(6))),
+    "equals": Workload({}, tuple(upsert(f"same{i}", i, metadata=same(i)) for i in range(6))),
     "amid": Workload(
         {},
         (

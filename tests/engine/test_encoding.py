@@ -218,6 +218,7 @@ def wrong_upserts():
             yield [*good[:at], value, *good[at + 1 :]]
     yield good[:-1]
     yield [*good, 1]
+    yield [1, ["x"], True, bytes(4), [b""], times(1), times(1)]
     yield [1, [], 3, b"", [], b"", b""]
 
 

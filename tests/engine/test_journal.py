@@ -141,7 +141,7 @@ def test_every_call_is_synced_before_wait_returns_when_they_come_one_by_one(begi
         assert len(read_all(files.inner.crash(NOTHING), HOME / FIRST)[1]) == number
 
 
-def test_others_go_on_when_ctrl_c_ends_the_one_who_syncs(begin, files, syncs):
+def test_others_go_on_when_ctrl_c_ends_the_one_who_syncs(begin, files):
     journal, gate, armed = begin(), Gate("sync", "wal-"), [True]
 
     def interrupt(name, file):
@@ -168,6 +168,8 @@ def test_others_go_on_when_ctrl_c_ends_the_one_who_syncs(begin, files, syncs):
 
     assert (first[1], second[1]) == (["cut short"], [None])
     assert journal.log.synced == journal.log.end
+    # the sync that was cut short vouches for nothing
+    assert len(read_all(files.inner.crash(NOTHING), HOME / FIRST)[1]) == 2
     journal.wait(append(journal))
 
 
@@ -337,6 +339,21 @@ def test_a_failed_fsync_in_the_background_is_met_by_the_next_call(begin, files):
     fail_syncs(files, dead=True)
 
     journal.wait(append(journal))
+    until(lambda: not background())
+
+    with pytest.raises(StorePoisoned):
+        journal.refuse_if_poisoned()
+
+
+def test_a_failed_fsync_poisons_when_it_comes_before_a_mark(begin, files):
+    journal = begin("full", "background")
+    with journal._lock:  # keeps the mark from being written
+        journal.wait(append(journal))
+        files.counted = ("write",)
+        files.fail_after(0)
+        with pytest.raises(OSError, match="write failed"):
+            append(journal)
+        fail_syncs(files)
     until(lambda: not background())
 
     with pytest.raises(StorePoisoned):

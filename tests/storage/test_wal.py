@@ -260,8 +260,9 @@ def test_a_mark_is_written_once_when_all_is_durable_and_no_frame_says_so(log, pa
 
 
 def test_no_mark_is_written_when_a_call_is_not_durable(log):
-    appended(log, [b"one"], durable=False)
-    end = log.end
+    durable = appended(log, [b"one"], durable=False).end
+    end = appended(log, [b"two"], durable=False).end
+    log.synced = durable
 
     log.mark()
 

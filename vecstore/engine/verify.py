@@ -179,9 +179,9 @@ def _wrong_rows(view: ReadView) -> Iterator[str]:
         yield "a length of a vector is no positive number"
     for first in range(0, view.n, CHUNK):
         rows = view.snapshot.space.rows[first : min(view.n, first + CHUNK)]
-        wrong = ~np.isfinite(rows).all(axis=1) | rows[:, view.dim :].any(axis=1)
-        if len(norms):
-            with np.errstate(invalid="ignore", over="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):  # damage may be any number
+            wrong = ~np.isfinite(rows).all(axis=1) | rows[:, view.dim :].any(axis=1)
+            if len(norms):
                 lengths = np.square(rows, dtype=np.float64).sum(axis=1)
                 wrong |= abs(lengths - 1) > _UNIT_SLACK
         if wrong.any():
@@ -193,8 +193,9 @@ def _wrong_records(view: ReadView) -> Iterator[str]:
         try:
             record_id = view.names.id_of(slot)
             view.metadata(slot)
+            found = view.names.find(record_id, view.n)
         except CorruptData as exc:
             yield f"slot {slot}: {exc.reason}"
             continue
-        if (found := view.names.find(record_id, view.n)) != slot:
+        if found != slot:
             yield f"the id {record_id!r} of slot {slot} leads to slot {found}"
