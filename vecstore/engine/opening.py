@@ -105,6 +105,9 @@ def open_writer(files: Files, root: Path, wanted: Wanted, *, full: bool) -> Part
     with _locked(files, root) as lock:
         if not holds_store(files, root):
             _create(files, root, wanted)
+        # subtle: a process that was killed may have left names that only the cache knows; what is
+        # acknowledged from here on, and what is removed, must not rest on them
+        files.sync_directory(root)
         manifest = read_current(files, root)
         config = wanted.config_over(root, manifest)
         if full:
@@ -119,6 +122,7 @@ def open_writer(files: Files, root: Path, wanted: Wanted, *, full: bool) -> Part
             saver = Saver(files, root, manifest, journal, writer)
             with contextlib.suppress(OSError):  # the next opening tries again
                 remove_stale(files, root, manifest)
+            with contextlib.suppress(OSError):
                 sweep(files, root)
         except BaseException:
             log.close()

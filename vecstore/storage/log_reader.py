@@ -136,6 +136,8 @@ class LogReader:
         """
         parts: list[Frame] = []
         at, pieces = self.end, []
+        # subtle: whoever gives a limit has looked at newer bytes than those that are kept here
+        self._raw = memoryview(b"")
         while True:
             raw = self._look(at)
             frame = parse_frame(raw, at, self.header.salt)

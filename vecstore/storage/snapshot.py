@@ -350,6 +350,7 @@ def sweep(files: Files, root: Path) -> None:
         names = files.names(root / FOLDER)
     except FileNotFoundError:
         return
+    files.sync_directory(root / FOLDER)  # a deletion that began must not come back half done
     for name in names:
         if name.startswith("."):
             _remove_tree(files, root / FOLDER / name)
