@@ -142,15 +142,18 @@ class Enumeration:
         Random choices at every moment, beside those with a name.
     n_chosen : int or None
         Choices that are tried at every moment, in turn; None tries them all.
+    n_again : int or None
+        The same, when a recovery crashes.
     sampled : int
         One of so many recoveries crashes as well, one is followed by the rest of the workload,
         and one is done by a reader first.
     """
 
-    def __init__(self, workload, n_seeds, n_chosen, sampled):
+    def __init__(self, workload, n_seeds, n_chosen, n_again, sampled):
         self._workload = workload
         self._n_seeds = n_seeds
         self._n_chosen = n_chosen
+        self._n_again = n_again
         self._sampled = sampled
         self._models = Models(workload)
         self.n_images = 0
@@ -158,7 +161,7 @@ class Enumeration:
     def run(self):
         """Crash everywhere; return how many images were tried that no one had tried before."""
         recording = record(BusyFiles(), self._workload)
-        for place, choice, image in self._images(recording, self._n_seeds):
+        for place, choice, image in self._images(recording, self._n_chosen):
             promise = recording.promised(place, choice)
             number = self.n_images
             where = f"{choice.name} at {recording.describe(place)}, after {promise}"
@@ -204,7 +207,7 @@ class Enumeration:
 
     def _crash_again(self, recovery, n_steps):
         possible = [self._models.after(n_steps), self._models.after(n_steps, AFTER)]
-        for place, choice, image in self._images(recovery, 1):
+        for place, choice, image in self._images(recovery, self._n_again):
             promise = recovery.promised(place, choice)
             with _told(f"then {choice.name} at {recovery.describe(place)}"):
                 session = self._open(image, "again")
@@ -236,22 +239,21 @@ class Enumeration:
             self._found(session, promise._replace(least=0))
             assert not session.files.journal
 
-    def _images(self, recording, n_seeds):
+    def _images(self, recording, n_chosen):
         """Go through the images that crashes leave, each once."""
         turn = 0
         for place, medium in moments(recording.image, recording.journal):
-            listed = choices(medium, place, n_seeds)
-            chosen = listed
-            if self._n_chosen is not None:
-                chosen = [listed[(turn + i) % len(listed)] for i in range(self._n_chosen)]
-                turn += self._n_chosen
-            for choice in chosen:
+            listed = choices(medium, place, self._n_seeds)
+            n = len(listed) if n_chosen is None else min(n_chosen, len(listed))
+            for at in range(turn, turn + n):
+                choice = listed[at % len(listed)]
                 image = medium.image(choice)
                 fingerprint = image.fingerprint()
                 if fingerprint not in SEEN:
                     SEEN.add(fingerprint)
                     self.n_images += 1
                     yield place, choice, image
+            turn += n
 
 
 @contextlib.contextmanager

@@ -13,9 +13,10 @@ from vecstore.errors import CorruptData
 
 LEVELS = ("full", "interval", "off")
 LARGE = {"absorb"}
-TWICE = {"equals": 1}
-"""What is sampled more densely than the rest: each of its recoveries crashes as well."""
-_done = set()
+EVERY = {"n_chosen": None, "n_again": None}
+TWICE = ("equals", "off")
+"""Where each recovery crashes as well, in every way."""
+_done = []
 
 
 def at_level(name, level):
@@ -25,29 +26,35 @@ def at_level(name, level):
 
 @pytest.mark.parametrize("name", ["calls", "checkpoints", "compact", "equals"])
 def test_store_comes_back_as_it_was_when_it_crashed_anywhere(name):
-    enumeration = Enumeration(WORKLOADS[name], n_seeds=1, n_chosen=1, sampled=30)
+    enumeration = Enumeration(WORKLOADS[name], n_seeds=1, n_chosen=1, n_again=1, sampled=30)
 
     assert enumeration.run() > 20
 
 
+def recorded():
+    """List the workloads that are tried, with their levels."""
+    names = sized(set(WORKLOADS) - LARGE, {"checkpoints", "equals"})
+    levels = [(name, level) for name in names for level in LEVELS]
+    return sorted({*levels, *((name, "full") for name in WORKLOADS)})
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("name", sorted(WORKLOADS))
+@pytest.mark.parametrize(("name", "level"), recorded())
 def test_store_comes_back_as_it_was_when_it_crashed_in_any_way(name, level):
-    if name in LARGE and level != "full":
-        pytest.skip("takes long, and other workloads are as good at this level")
-    n_chosen = sized(3 if name in LARGE else None, 1)
-    sampled = sized(TWICE.get(name, 20), 40)
+    how = {"n_chosen": sized(8, 1), "n_again": 2, "sampled": sized(40, 60)}
+    if (name, level) == TWICE:
+        how = {**EVERY, "sampled": sized(1, 9)}
+    if name in LARGE:
+        how |= {"n_chosen": sized(3, 1), "sampled": 200}
 
-    enumeration = Enumeration(at_level(name, level), n_seeds=2, n_chosen=n_chosen, sampled=sampled)
+    Enumeration(at_level(name, level), n_seeds=2, **how).run()
 
-    assert enumeration.run() > 0
-    _done.add((name, level))
+    _done.append((name, level))
 
 
 @pytest.mark.slow
 def test_crash_images_are_many_when_all_workloads_were_tried():
-    if len(_done) < (len(WORKLOADS) - len(LARGE)) * len(LEVELS) + len(LARGE):
+    if len(_done) < len(recorded()):
         pytest.skip("only when all of them were tried, and came back")
 
     assert len(SEEN) >= sized(20_000, 2_000)
@@ -118,7 +125,7 @@ def test_enumeration_fails_when_syncs_do_nothing(is_directory, monkeypatch):
     monkeypatch.setattr(BusyFiles, "_record", told)
 
     with pytest.raises((AssertionError, CorruptData)):
-        Enumeration(WORKLOADS["checkpoints"], n_seeds=1, n_chosen=None, sampled=99).run()
+        Enumeration(WORKLOADS["checkpoints"], n_seeds=1, **EVERY, sampled=99).run()
 
 
 @pytest.mark.usefixtures("_apart")
@@ -126,7 +133,7 @@ def test_enumeration_fails_when_calls_are_acknowledged_before_they_are_durable(m
     monkeypatch.setattr(Journal, "wait", lambda self, position: None)
 
     with pytest.raises(AssertionError, match="no state after"):
-        Enumeration(WORKLOADS["calls"], n_seeds=1, n_chosen=None, sampled=99).run()
+        Enumeration(WORKLOADS["calls"], n_seeds=1, **EVERY, sampled=99).run()
 
 
 @pytest.mark.usefixtures("_apart")
@@ -140,4 +147,4 @@ def test_enumeration_fails_when_a_torn_end_is_left_in_the_log(monkeypatch):
     monkeypatch.setattr(BusyFiles, "_resize", kept)
 
     with pytest.raises(AssertionError):
-        Enumeration(at_level("equals", "off"), n_seeds=2, n_chosen=None, sampled=1).run()
+        Enumeration(at_level("equals", "off"), n_seeds=2, **EVERY, sampled=1).run()

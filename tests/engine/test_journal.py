@@ -168,9 +168,25 @@ def test_others_go_on_when_ctrl_c_ends_the_one_who_syncs(begin, files):
 
     assert (first[1], second[1]) == (["cut short"], [None])
     assert journal.log.synced == journal.log.end
-    # the sync that was cut short vouches for nothing
     assert len(read_all(files.inner.crash(NOTHING), HOME / FIRST)[1]) == 2
     journal.wait(append(journal))
+
+
+def test_a_sync_that_ctrl_c_ended_vouches_for_nothing(begin, files):
+    journal, armed = begin(), [True]
+
+    def interrupt(name, file):
+        if name == "sync" and armed:
+            armed.clear()
+            raise CutShort
+
+    first, last = append(journal), append(journal)
+    files.watchers.append(interrupt)
+    with pytest.raises(CutShort):
+        journal.wait(first)
+    journal.wait(last)
+
+    assert len(read_all(files.inner.crash(NOTHING), HOME / FIRST)[1]) == 2
 
 
 # ---- levels

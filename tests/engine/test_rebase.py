@@ -12,6 +12,7 @@ from tests.storage.watching import PATIENCE_S, Gate, WatchedFiles, let_go, opene
 from tests.stores import SMALL, contents, grid, names
 from vecstore.engine.chunks import CHUNK
 from vecstore.engine.names import MappedBlobs
+from vecstore.engine.rebase import Rebase
 from vecstore.storage.files import Files
 from vecstore.storage.manifest import read_current
 from vecstore.storage.rows import MappedRows
@@ -94,9 +95,27 @@ def check_equal(store, twin):
     assert store.verify().ok, store.verify().problems
 
 
+def change_each_chunk(store, n):
+    """Change slots of each chunk, old and new, and go on into the chunk after them."""
+    store.update_metadata("r5", {"old": 1})
+    store.soft_delete(f"r{n - 1}")
+    append_only(store, n)
+    store.update_metadata("new3", {"new": 1})
+    store.set_ttl(f"new{CHUNK - 1}", 50)
+    store.delete("r6")
+
+
+def append_only(store, n):
+    """Go on in the chunk that is begun, which is then no longer as it was written."""
+    store.upsert_many(names(CHUNK, "new"), grid(CHUNK, 2, seed=3), [{"n": n}] * CHUNK)
+
+
+@pytest.mark.parametrize("meddle", [change_each_chunk, append_only])
 @pytest.mark.parametrize("metric", ["cosine", "l2"])
-def test_chunks_and_graph_are_as_they_should_be_when_much_is_changed_meanwhile(tmp_path, metric):
-    n, more = CHUNK + 700, CHUNK
+def test_chunks_and_graph_are_as_they_should_be_when_much_is_changed_meanwhile(
+    tmp_path, metric, meddle
+):
+    n = CHUNK + 700
     files, gate = WatchedFiles(), Gate("write_new", "manifest-")
     how = {"metric": metric, "config": SMALL, "clock": lambda: 1000}
     with vecstore.open(**how) as twin:
@@ -107,12 +126,12 @@ def test_chunks_and_graph_are_as_they_should_be_when_much_is_changed_meanwhile(t
 
             thread, outcome = in_thread(store.checkpoint)
             gate.wait()
-            meddle(store, n, more)
+            meddle(store, n)
             gate.open()
             thread.join(PATIENCE_S)
 
             assert outcome == [None]
-            meddle(twin, n, more)
+            meddle(twin, n)
             assert store.stats().indexed > n
             check_equal(store, twin)
             store.checkpoint()
@@ -121,14 +140,37 @@ def test_chunks_and_graph_are_as_they_should_be_when_much_is_changed_meanwhile(t
             check_equal(again, twin)
 
 
-def meddle(store, n, more):
-    """Change slots of each chunk, old and new, and go on into the chunk after them."""
-    store.update_metadata("r5", {"old": 1})
-    store.soft_delete(f"r{n - 1}")
-    store.upsert_many(names(more, "new"), grid(more, 2, seed=3))
-    store.update_metadata("new3", {"new": 1})
-    store.set_ttl(f"new{more - 1}", 50)
-    store.delete("r6")
+@pytest.mark.parametrize("mapped", [False, True])
+def test_calls_are_kept_when_they_come_just_before_the_table_looks_into_the_files(
+    tmp_path, mapped, monkeypatch
+):
+    class Busy(Rebase):
+        """Calls come between what is copied without the writer's lock and what under it."""
+
+        def catch_up(self, n):
+            super().catch_up(n)
+            if calls:
+                calls.pop()(store)
+
+    monkeypatch.setattr("vecstore.engine.saver.Rebase", Busy)
+    how = {"metric": "cosine", "config": SMALL, "clock": lambda: 1000}
+    with vecstore.open(**how) as twin, vecstore.open(tmp_path / "store", **how) as store:
+        calls = []
+        for one in (twin, store):
+            one.upsert_many(names(20), grid(20), [{"i": i} for i in range(20)])
+            if mapped:
+                one.checkpoint()
+                one.upsert_many(names(9, "more"), grid(9, seed=1))
+        calls.append(change_everything)
+
+        store.checkpoint()
+
+        assert calls == []
+        change_everything(twin)
+        check_equal(store, twin)
+        store.close()
+        with vecstore.open(tmp_path / "store", check="full", clock=lambda: 1000) as again:
+            check_equal(again, twin)
 
 
 def test_what_was_written_leaves_the_memory_when_nobody_looks_at_it(tmp_path):

@@ -216,6 +216,17 @@ def test_the_log_of_a_generation_that_never_came_is_dropped_when_it_is_empty(tmp
         assert same_of(path) == expected
 
 
+def test_no_log_is_left_of_a_generation_that_never_came_when_the_system_goes_on(tmp_path):
+    root, files = tmp_path / "store", FailingFiles(counted=("write_new",))
+    with opened_through(files, root, **HOW) as store:
+        write(store, 0)
+        files.fail_after(0)
+        with pytest.raises(OSError, match="write_new failed"):
+            store.compact()
+
+        assert logs(root) == [log_name(1)]
+
+
 def test_the_log_of_a_generation_that_never_came_is_damage_when_calls_are_in_it(tmp_path):
     root = tmp_path / "store"
     logged(root, 2)

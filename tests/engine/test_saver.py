@@ -90,6 +90,22 @@ def test_nothing_is_lost_when_one_operation_failed_and_it_is_tried_again(tmp_pat
 
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("step", STEPS)
+def test_a_write_that_is_taken_after_a_failure_is_there_when_the_process_dies(tmp_path, step, late):
+    for store, root, files, failure in failures(tmp_path, STEPS[step], late=late):
+        files.at = None
+        if isinstance(failure, StorePoisoned):
+            with pytest.raises(StorePoisoned):
+                store.upsert("after", [9, 9, 9, 9])
+        else:
+            store.upsert("after", [9, 9, 9, 9])
+        abandon(store)
+
+        wanted = WANTED if isinstance(failure, StorePoisoned) else AFTER
+        assert stored(root) == wanted, files.done[-3:]
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("step", STEPS)
 def test_nothing_is_lost_when_the_process_dies_in_it(tmp_path, step, late):
     for store, root, files, _ in failures(tmp_path, STEPS[step], late=late, dead=True):
         abandon(store)
