@@ -302,10 +302,8 @@ class CompactReport(int):
     """
     How many dead slots `compact` removed: an int that knows who still has their bytes.
 
-    Parameters
+    Attributes
     ----------
-    removed : int
-        Slots.
     snapshots : tuple of str
         Snapshots whose files may hold deleted vectors; `delete_snapshot` ends that.
     """
