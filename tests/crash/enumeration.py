@@ -126,6 +126,7 @@ def choices(medium, place, n_seeds):
     if not places:
         return [NOTHING]
     orders = [before(at) for at in places[1:]]
+    orders += [since(at, lengths=False) for at in places[1:]]
     seeds = [seeded(place * 1000 + seed) for seed in range(n_seeds)]
     return [NOTHING, EVERYTHING, CONTENT, NAMES, since(places[-1]), *orders, *seeds]
 

@@ -123,7 +123,8 @@ def test_names_of_a_new_generation_answer_as_the_old_when_they_took_over_the_res
 
     assert [new.id_of(slot) for slot in range(len(history))] == history
     for record_id in ("a", "b", "c", "", "ä", "a\x00", "other"):
-        assert new.find(record_id, len(history)) == newest(history, record_id)
+        for n in range(len(written), len(history) + 1):
+            assert new.find(record_id, n) == newest(history[:n], record_id)
     new.cut(len(written))
     for record_id in ("a", "b", "c", "", "ä", "a\x00", "other"):
         assert new.find(record_id, len(written)) == newest(written, record_id)

@@ -102,9 +102,17 @@ def before(place):
     return Choice(f"before {place}", lambda kind, first, last: np.full_like(last, place))
 
 
-def since(place):
-    """Keep the things that changed at a place in the journal or later: the newest arrive first."""
-    return Choice(f"since {place}", lambda kind, first, last: np.where(last >= place, ALL, 0))
+def since(place, *, lengths=True):
+    """
+    Keep the things that changed at a place in the journal or later: the newest arrive first.
+
+    Without `lengths`, files stay as long as they were: what was cut off is there again.
+    """
+
+    def until(kind, first, last):
+        return np.where((last >= place) & (lengths or kind != "length"), ALL, 0)
+
+    return Choice(f"since {place}{'' if lengths else ', lengths as before'}", until)
 
 
 def seeded(seed):

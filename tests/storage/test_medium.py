@@ -288,6 +288,18 @@ def test_prefix_and_suffix_keep_what_they_say_when_three_files_were_written():
 
     assert [kept(before(begin + i)) for i in range(4)] == ["", "a", "ab", "abc"]
     assert [kept(since(begin + i)) for i in range(4)] == ["abc", "bc", "c", ""]
+    assert [kept(since(begin + i, lengths=False)) for i in range(4)] == [""] * 4
+
+
+def test_what_was_cut_off_is_there_again_when_new_bytes_arrived_and_the_length_did_not():
+    files = with_files(a=OLD)
+    begin = len(files.journal)
+    with contextlib.closing(files.open(HOME / "a")) as file:
+        file.resize(0)
+        file.write(0, [NEW[:SECTOR]])
+
+    assert left(files, since(begin + 1, lengths=False)) == {"a": NEW[:SECTOR] + OLD[SECTOR:]}
+    assert left(files, since(begin + 1)) == {"a": NEW[:SECTOR]}
 
 
 def test_places_are_those_of_what_a_crash_may_lose():
