@@ -247,11 +247,11 @@ def test_a_pipe_that_ends_early_leaves_nothing(root, tmp_path):
         (
             ["repair", "{store}", "--salvage", "{missing}", "--snapshot", "no"],
             1,
-            "no such snapshot",
+            "no snapshot",
         ),
         (["backup", "{store}", "{foreign}"], 1, "exists already"),
         (["backup", "{missing}", "-"], 1, "not a store"),
-        (["backup", "{store}", "-", "--snapshot", "../x"], 2, "backup(name)"),
+        (["backup", "{store}", "-", "--snapshot", "../x"], 2, "backup(snapshot)"),
         (["backup", "{store}"], 2, "OUT"),
         (["restore", "{missing}", "{missing}"], 1, "No such file"),
         (["restore", "{letter}", "{missing}"], 1, "no tar archive"),

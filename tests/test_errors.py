@@ -36,7 +36,7 @@ EXAMPLES = [
     CorruptData(Path("s/file"), 12, "checksum"),
     UnsupportedFormat(Path("s/file"), 9, 1),
     AlreadyExists("the snapshot 'a'", "delete it first"),
-    SnapshotNotFound("a", "restore_snapshot"),
+    SnapshotNotFound("a", "restore_snapshot(name)"),
     StorePoisoned(Path("s"), "fsync failed: Input/output error"),
     ReadOnlyStore(Path("s")),
 ]
@@ -101,7 +101,7 @@ def test_messages_name_argument_and_way_out_when_printed():
     assert "process 7" in texts[6]
     assert "damaged at byte 12" in texts[8]
     assert "the snapshot 'a' exists already; delete it first" in texts[10]
-    assert texts[11] == "restore_snapshot(name='a'): there is no such snapshot"
+    assert texts[11] == "restore_snapshot(name): there is no snapshot 'a'"
     assert "reopened" in texts[12]
     assert "Input/output error" in texts[12]
     assert 'mode="a"' in texts[13]

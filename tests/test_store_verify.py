@@ -7,9 +7,9 @@ import vecstore
 from vecstore.config import HnswConfig, StoreConfig
 from vecstore.errors import CorruptData
 from vecstore.inspection import StopReason
+from vecstore.storage.file_names import log_number
 from vecstore.storage.files import Files
 from vecstore.storage.log_reader import LogReader
-from vecstore.storage.manifest import log_number
 from vecstore.storage.wal import Log
 
 N, DIM = 600, 8

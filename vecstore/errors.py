@@ -147,13 +147,13 @@ class SnapshotNotFound(NotFound):
     ----------
     name : str
         The name asked for.
-    call : str
-        The call that needed it.
+    argument : str
+        What asked for it.
     """
 
-    def __init__(self, name: str, call: str) -> None:
-        super().__init__(name, call)
-        self.args = (f"{call}(name={name!r}): there is no such snapshot",)
+    def __init__(self, name: str, argument: str) -> None:
+        super().__init__(name, argument)
+        self.args = (f"{argument}: there is no snapshot {name!r}",)
         self.name = name
 
 

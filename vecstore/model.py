@@ -288,6 +288,9 @@ class SnapshotInfo:
         Bytes of its files, most of them shared with the store.
     own_bytes : int
         Bytes on the medium that nothing else has: what `delete_snapshot` frees.
+    problem : str
+        Empty; of a snapshot that cannot be read, what is wrong with it: then only its name and
+        its bytes are known, and `delete_snapshot` is all that can be done with it.
     """
 
     name: str
@@ -296,6 +299,7 @@ class SnapshotInfo:
     records: int
     size_bytes: int
     own_bytes: int
+    problem: str = ""
 
 
 class CompactReport(int):
@@ -306,14 +310,21 @@ class CompactReport(int):
     ----------
     snapshots : tuple of str
         Snapshots whose files may hold deleted vectors; `delete_snapshot` ends that.
+    leftovers : tuple of str
+        Files of earlier generations that the system did not let go of, which may hold deleted
+        vectors as well; the next checkpoint tries again.
     """
 
     snapshots: tuple[str, ...]
+    leftovers: tuple[str, ...]
 
-    def __new__(cls, removed: int, snapshots: tuple[str, ...] = ()) -> "CompactReport":
+    def __new__(
+        cls, removed: int, snapshots: tuple[str, ...] = (), leftovers: tuple[str, ...] = ()
+    ) -> "CompactReport":
         """Make the number and attach the names."""
         report = super().__new__(cls, removed)
         report.snapshots = snapshots
+        report.leftovers = leftovers
         return report
 
 

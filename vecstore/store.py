@@ -266,6 +266,12 @@ class VecStore:
             if part is not None and not sys.is_finalizing():
                 part.let_go()
 
+    def _settle(self) -> None:
+        """Leave word that nothing here is in doubt, which it is after a failed fsync."""
+        journal, lock = self._writer.journal, self._parts.lock
+        if lock is not None and journal is not None and journal.failure is None:
+            lock.settle()
+
     def _view(self) -> ReadView:
         view = self._writer.view  # before the look at `closed`, which is set before it lets go
         self._writer.refuse_if_closed()
@@ -981,7 +987,7 @@ class VecStore:
         Returns
         -------
         CompactReport
-            Slots removed: an int, whose `snapshots` names those that may still hold their vectors.
+            Slots removed: an int that names snapshots and files that may still hold their vectors.
 
         Notes
         -----
@@ -1001,7 +1007,9 @@ class VecStore:
         """
         self._view()
         removed = self._maintenance.compact()
-        return CompactReport(removed, snapshots_with_slots(self._parts))
+        saver = self._parts.saver
+        leftovers = saver.leftovers if saver is not None else ()
+        return CompactReport(removed, snapshots_with_slots(self._parts), leftovers)
 
     def checkpoint(self) -> None:
         """
@@ -1064,7 +1072,7 @@ class VecStore:
         Returns
         -------
         list of SnapshotInfo
-            The oldest first.
+            The oldest first; before them those that cannot be read, which say why.
 
         Examples
         --------
@@ -1296,6 +1304,7 @@ class VecStore:
                     if journal is not None:
                         journal.stop()
                     saver.close()
+                    self._settle()
                 writer.closed = True
         except (CorruptData, StorePoisoned):
             writer.closed = True  # trying again would meet the same

@@ -4,7 +4,7 @@ import sys
 
 
 def pytest_terminal_summary(terminalreporter):
-    enumeration = sys.modules.get("tests.crash.enumeration")
-    if enumeration is not None and enumeration.SEEN:
-        n_images = len(enumeration.SEEN)
+    seen = getattr(sys.modules.get("tests.crash.enumeration"), "SEEN", ())
+    if seen:
+        n_images = len(seen)
         terminalreporter.write_line(f"{n_images:,} distinct crash images were opened and checked")

@@ -148,10 +148,14 @@ class Session:
 
     def state(self):
         """Ask the store for all it holds, long after every step."""
-        self._now = BEGAN + 1_000_000
-        return self.perform(self._state)
+        return State(self.data(), self.perform(self._snapshots))
 
-    def _state(self):
+    def data(self):
+        """Ask for all but the snapshots."""
+        self._now = BEGAN + 1_000_000
+        return self.perform(self._data)
+
+    def _data(self):
         store = self.store
         records = [
             record_fields(record)
@@ -160,7 +164,7 @@ class Session:
         ]
         near = store.query(rows(0)[0], k=5) if store.dim is not None else []
         hits = [(hit.id, hit.distance) for hit in near]
-        return State((store.fingerprint(), records, hits), self._snapshots())
+        return store.fingerprint(), records, hits
 
     def _snapshots(self):
         listed = self.store.list_snapshots()

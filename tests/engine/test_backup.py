@@ -14,10 +14,12 @@ import pytest
 
 import vecstore
 from tests.engine.repairs import SMALL, filled, flip, records
+from tests.engine.test_recovery import failed_checkpoint
 from tests.storage.crashing import CrashingFiles
 from tests.storage.damage import abandon, image
-from tests.storage.failing import OPERATIONS, READS, until_it_passes
+from tests.storage.failing import OPERATIONS, READS, FailingFiles, until_it_passes
 from tests.storage.medium import CONTENT, EVERYTHING, NAMES, NOTHING, moments, seeded
+from tests.storage.watching import let_go, opened_through
 from vecstore.config import StoreConfig
 from vecstore.engine.backup import restore_into, write_backup
 from vecstore.engine.opening import open_reader
@@ -255,6 +257,20 @@ def test_a_backup_looks_again_when_a_file_vanishes_before_it_is_open(root, tmp_p
     assert records(tmp_path / "copy") == records(busy)
 
 
+def test_a_log_in_which_no_call_is_durable_is_not_copied_when_another_is_before_it(tmp_path):
+    files, root = FailingFiles(), tmp_path / "store"
+    with let_go(opened_through(files, root, metric="l2", config=SMALL)) as store:
+        store.upsert("a", [1.0, 2.0])
+        failed_checkpoint(store, files)
+        before, last = sorted(root.glob("wal-*.log"))
+        last.write_bytes(last.read_bytes() + b"the beginning of a call")
+
+        vecstore.restore_backup(io.BytesIO(written(root)), tmp_path / "copy")
+
+    assert [path.name for path in (tmp_path / "copy").glob("wal-*.log")] == [before.name]
+    assert records(tmp_path / "copy").keys() == {"a"}
+
+
 def test_every_backup_is_a_moment_when_a_writer_does_not_stop(tmp_path):
     config = {"flat_threshold": 1 << 20, "checkpoint_bytes": 1 << 13, "durability": "full"}
     acknowledged, stop = [], threading.Event()
@@ -384,6 +400,8 @@ def test_backup_is_refused_when_there_is_something_already_or_nothing_yet(root, 
             vecstore.backup(path, io.BytesIO())
     with pytest.raises(SnapshotNotFound):
         vecstore.backup(root, io.BytesIO(), snapshot="tuesday")
+    with pytest.raises(InvalidInput, match=r"backup\(snapshot\)"):
+        vecstore.backup(root, io.BytesIO(), snapshot="../store")
     for wrong in ({"path": None, "out": io.BytesIO()}, {"path": root, "out": 5}):
         with pytest.raises(InvalidInput):
             vecstore.backup(**wrong)
@@ -540,6 +558,17 @@ def test_files_that_the_store_does_not_need_do_not_stay(root, archive, tmp_path)
 
     assert not set(dict(more)) & set(left(tmp_path / "copy"))
     assert records(tmp_path / "copy") == records(root)
+
+
+def test_no_store_is_there_when_a_file_that_it_does_not_need_cannot_be_removed(archive, tmp_path):
+    files = FailingFiles(0, counted=("remove",))
+    data = tar_of(("ids-000999.bin", b"left over"), *members_of(archive))
+
+    with pytest.raises(OSError, match="remove failed"):
+        restore_into(files, Path("-"), io.BytesIO(data).read, tmp_path / "copy")
+
+    assert files.done[0] == ("remove", "ids-000999.bin")
+    assert left(tmp_path) == []
 
 
 def test_damage_is_told_with_its_place_in_the_archive(archive, tmp_path):

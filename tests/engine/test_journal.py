@@ -1,13 +1,13 @@
 """When a call is durable: shared syncs, levels, marks, threads, and what a failed fsync poisons."""
 
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from tests.engine.test_writer import in_thread
+from tests.engine.waiting import Hourglass, Line
 from tests.storage.crashing import CrashingFiles
 from tests.storage.logs import read_all
 from tests.storage.medium import NOTHING
@@ -36,14 +36,22 @@ def files():
 
 @pytest.fixture
 def begin(files):
-    """Give a function that begins a journal; at the end it is let go of."""
+    """
+    Give a function that begins a journal, for which no time passes unless it is told so.
+
+    Its hourglass and the line of those who wait for a sync are attributes of the journal; at the
+    end it is let go of.
+    """
     begun = []
 
     def begin(durability="full", maintenance="inline", **config):
         config = StoreConfig(durability=durability, maintenance=maintenance, **config)
         log = Log.create(files, HOME, 0)
-        begun.append(Journal(files, HOME, log, 0, threading.RLock(), config))
-        return begun[-1]
+        journal = Journal(files, HOME, log, 0, threading.RLock(), config)
+        journal._stop = journal.glass = Hourglass()
+        journal._done = journal.line = Line()
+        begun.append(journal)
+        return journal
 
     yield begin
     for journal in begun:
@@ -68,16 +76,12 @@ def fail_syncs(files, *, dead=False):
     files.fail_after(0, dead=dead)
 
 
-def until(condition):
-    """Wait until something has happened."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
-def background():
-    return [thread for thread in threading.enumerate() if thread.name == "vecstore-sync"]
+def ended(journal):
+    """Wait until the thread of a journal has nothing to do any more."""
+    thread = journal._thread
+    if thread is not None:
+        thread.join(PATIENCE_S)
+    return journal._thread is None
 
 
 # ---- group commit
@@ -95,12 +99,11 @@ def test_one_sync_serves_all_who_came_while_another_was_busy(begin, files, syncs
     for _ in range(n):
         position = append(journal)
         others.append(in_thread(lambda position=position: journal.wait(position)))
-    alive = [thread.is_alive() for thread, _ in (first, *others)]
+    journal.line.grows_by(n)
     gate.open()
     for thread, _ in (first, *others):
         thread.join(PATIENCE_S)
 
-    assert all(alive)
     assert [outcome for _, outcome in (first, *others)] == [[None]] * (n + 1)
     assert len(syncs) == 2
     assert journal.log.synced == journal.log.end
@@ -161,6 +164,7 @@ def test_others_go_on_when_ctrl_c_ends_the_one_who_syncs(begin, files):
     gate.wait()
     last = append(journal)
     second = in_thread(lambda: journal.wait(last))
+    journal.line.grows_by(1)
 
     gate.open()
     for thread, _ in (first, second):
@@ -202,7 +206,7 @@ def test_nothing_is_synced_and_no_thread_started_when_durability_is_off(begin, s
 
     assert len(syncs) == before
     assert journal.log.synced == LOG_HEADER_BYTES
-    assert background() == []
+    assert journal._thread is None
 
 
 @pytest.mark.parametrize("durability", ["full", "interval", "off"])
@@ -212,7 +216,7 @@ def test_no_thread_is_started_when_maintenance_is_inline(begin, durability):
     for _ in range(5):
         journal.wait(append(journal))
 
-    assert background() == []
+    assert journal._thread is None
 
 
 def test_calls_are_synced_once_an_interval_when_there_are_no_threads(begin, syncs, monkeypatch):
@@ -229,17 +233,59 @@ def test_calls_are_synced_once_an_interval_when_there_are_no_threads(begin, sync
     assert counts == [0, 0, 0, 1, 1, 2, 3]
 
 
+def test_calls_are_synced_once_an_interval_when_the_system_gives_no_thread(
+    begin, syncs, monkeypatch
+):
+    now = [100.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: refuse())
+    journal = begin("interval", "background", sync_interval_s=10)
+    before = len(syncs)
+    for seconds in (100.0, 109.0, 111.0, 112.0):
+        now[0] = seconds
+        journal.wait(append(journal))
+
+    assert len(syncs) - before == 1
+
+
+def refuse():
+    raise RuntimeError("can't start new thread")
+
+
 def test_a_thread_syncs_after_the_interval_when_nobody_writes_any_more(begin, syncs):
-    journal = begin("interval", "background", sync_interval_s=0.02)
+    journal = begin("interval", "background", sync_interval_s=7)
+    for number in (1, 2):
+        position = append(journal)
+        journal.wait(position)
+        before = len(syncs)
+        journal.glass.runs()
+        assert journal.log.synced < journal.log.end
 
-    journal.wait(append(journal))
-    end = journal.log.end
-    until(lambda: journal.log.synced >= end and not background())
+        journal.glass.turn()
 
-    # and leaves a mark, so that a reader knows
-    assert journal.log.end == end + FRAME_HEADER_BYTES
-    journal.wait(append(journal))
-    until(lambda: journal.log.synced > end and not background())
+        assert ended(journal)
+        assert journal.glass.asked == [7] * number
+        assert len(syncs) == before + 1
+        # and leaves a mark, so that a reader knows
+        assert (1, journal.log.synced) == position
+        assert journal.log.end == position[1] + FRAME_HEADER_BYTES
+
+
+def test_a_thread_syncs_every_interval_when_calls_come_and_come(begin, syncs):
+    journal = begin("interval", "background", sync_interval_s=7)
+    before = len(syncs)
+    for number in range(4):
+        journal.wait(append(journal))
+        journal.glass.runs()
+        position = append(journal)
+        journal.wait(position)
+        assert len(syncs) == before + number
+
+        journal.glass.turn()
+        journal.glass.runs()
+
+        assert len(syncs) == before + number + 1
+        assert (1, journal.log.synced) == position == journal.position
 
 
 # ---- marks
@@ -247,17 +293,25 @@ def test_a_thread_syncs_after_the_interval_when_nobody_writes_any_more(begin, sy
 
 def test_a_mark_is_written_once_when_nothing_came_for_a_while(begin, files):
     journal = begin("full", "background")
-    for _ in range(3):
+    journal.wait(append(journal))
+    journal.glass.runs()
+    for _ in range(2):
         journal.wait(append(journal))
     end = journal.log.end
 
-    until(lambda: not background())
+    journal.glass.turn()
+    journal.glass.runs()
+    assert journal.log.end == end  # something came meanwhile
+    journal.glass.turn()
 
+    assert ended(journal)
+    assert journal.glass.asked == [module.QUIET_S] * 2
     assert journal.log.end == end + FRAME_HEADER_BYTES
     reader, found = read_all(files, HOME / FIRST)
     assert (reader.synced, len(found)) == (end, 3)
     journal.wait(append(journal))
-    until(lambda: not background())
+    journal.glass.turn()
+    assert ended(journal)
     assert len(read_all(files, HOME / FIRST)[1]) == 4
 
 
@@ -265,13 +319,14 @@ def test_no_mark_is_written_while_a_call_is_under_way(begin):
     journal = begin("full", "background")
     with journal._lock:
         journal.wait(append(journal))
-        end, thread = journal.log.end, background()
-        until(lambda: journal.log.synced == end)
-        time.sleep(3 * module.QUIET_S)
+        end = journal.log.end
+        for _ in range(3):
+            journal.glass.turn()
+        journal.glass.runs()
 
-        assert journal.log.end == end
-        assert background() == thread
-    until(lambda: not background())
+        assert journal.log.synced == journal.log.end == end
+    journal.glass.turn()
+    assert ended(journal)
     assert journal.log.end == end + FRAME_HEADER_BYTES
 
 
@@ -290,7 +345,7 @@ def test_close_makes_all_durable_and_says_so(begin, files, durability, maintenan
     reader, found = read_all(image, HOME / FIRST)
     assert (len(found), reader.synced) == (3, end)
     assert image.size(HOME / FIRST) == end + FRAME_HEADER_BYTES
-    assert background() == []
+    assert journal._thread is None
 
 
 # ---- poison
@@ -330,6 +385,7 @@ def test_all_who_wait_are_told_when_the_fsync_of_one_fails(begin, files, syncs):
     for _ in range(5):
         position = append(journal)
         threads.append(in_thread(lambda position=position: journal.wait(position)))
+    journal.line.grows_by(5)
 
     gate.open()
     for thread, _ in threads:
@@ -351,12 +407,14 @@ def test_a_call_that_was_durable_is_so_when_a_later_fsync_failed(begin, files):
 
 
 def test_a_failed_fsync_in_the_background_is_met_by_the_next_call(begin, files):
-    journal = begin("interval", "background", sync_interval_s=0.01)
+    journal = begin("interval", "background", sync_interval_s=7)
     fail_syncs(files, dead=True)
-
     journal.wait(append(journal))
-    until(lambda: not background())
+    journal.refuse_if_poisoned()
 
+    journal.glass.turn()
+
+    assert ended(journal)
     with pytest.raises(StorePoisoned):
         journal.refuse_if_poisoned()
 
@@ -370,8 +428,10 @@ def test_a_failed_fsync_poisons_when_it_comes_before_a_mark(begin, files):
         with pytest.raises(OSError, match="write failed"):
             append(journal)
         fail_syncs(files)
-    until(lambda: not background())
+        journal.glass.runs()
+    journal.glass.turn()
 
+    assert ended(journal)
     with pytest.raises(StorePoisoned):
         journal.refuse_if_poisoned()
 
@@ -394,13 +454,17 @@ def test_a_sync_does_not_vouch_for_a_call_that_took_the_place_of_another(begin, 
     thread, outcome = in_thread(lambda: journal.wait(old))
     gate.wait()
 
-    new = taken_back(journal, begin_of_it)
+    other, appended = in_thread(lambda: taken_back(journal, begin_of_it))
+    journal.line.grows_by(1)
+    assert len(syncs) - before == 1  # two at once might be told different things
     gate.open()
     thread.join(PATIENCE_S)
+    other.join(PATIENCE_S)
+    journal.wait(journal.position)
 
-    assert new == old
+    assert appended == [old]
     assert outcome == [None]
-    # one to cut the call off; one that says nothing of what was written meanwhile; one that does
+    # one that says nothing of what came later; one to cut the call off; one for the next call
     assert len(syncs) - before == 3
     assert len(read_all(files.inner.crash(NOTHING), HOME / FIRST)[1]) == 2
 
@@ -416,7 +480,7 @@ def test_nobody_waits_for_ever_when_the_call_is_taken_back_meanwhile(begin, file
 
     journal.take_back(before, 1)
     gate.open()
-    thread.join(PATIENCE_S / 10)
+    thread.join(PATIENCE_S)
 
     assert not thread.is_alive()
     assert outcome == [None]
@@ -497,13 +561,14 @@ def test_a_log_is_not_closed_while_somebody_syncs_it(begin, files):
     gate.wait()
 
     switching = in_thread(lambda: journal.switch(log, covered=False))
-    time.sleep(0.05)
-    switched = not switching[0].is_alive()
+    journal.line.grows_by(1)
+    during = journal.log
     gate.open()
     for thread, _ in (syncing, switching):
         thread.join(PATIENCE_S)
 
-    assert not switched
+    assert during is not log
+    assert journal.log is log
     assert (syncing[1], switching[1]) == ([None], [None])
 
 

@@ -10,15 +10,16 @@ import vecstore
 from tests.storage.crashing import CrashingFiles
 from tests.storage.damage import image
 from tests.storage.failing import FailingFiles
-from tests.storage.logs import read_all
+from tests.storage.logs import cut_small, read_all
 from tests.storage.medium import NOTHING, Write
 from tests.storage.watching import let_go, opened_through
 from tests.stores import SMALL, contents, grid, names
 from vecstore.errors import CorruptData, StorePoisoned
+from vecstore.storage.file_names import log_name
 from vecstore.storage.files import Files
 from vecstore.storage.frames import FRAME_HEADER_BYTES, LOG_HEADER_BYTES
 from vecstore.storage.log_reader import LogReader
-from vecstore.storage.manifest import log_name, read_current
+from vecstore.storage.manifest import read_current
 from vecstore.storage.wal import Log
 
 HOW = {"metric": "l2", "config": SMALL, "clock": lambda: 1000}
@@ -301,8 +302,7 @@ def test_a_torn_end_is_cut_off_counted_and_never_seen_again(tmp_path, torn):
 
 def test_an_unfinished_call_is_dropped_as_a_whole_when_its_end_is_missing(tmp_path, monkeypatch):
     root = tmp_path / "store"
-    for module in ("wal", "frames", "log_reader"):
-        monkeypatch.setattr(f"vecstore.storage.{module}.MAX_PAYLOAD_BYTES", 100)
+    cut_small(monkeypatch, 100)
     with let_go(vecstore.open(root, **HOW)) as store:
         store.upsert("a", [1, 2, 3, 4])
         wanted, end = same(store), store._writer.journal.log.end

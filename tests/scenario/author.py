@@ -1,5 +1,6 @@
 """The one who writes to a store: makes every kind of call, and writes down what it leads to."""
 
+import queue
 import time
 
 import numpy as np
@@ -7,6 +8,8 @@ import numpy as np
 from tests.scenario.chronicle import Chronicle, Facts, vector_of
 
 N_IDS = 500
+_PATIENCE_S = 60
+"""Of processor time, which is the same on a busy machine: who waits longer waits for ever."""
 
 
 class Author:
@@ -32,6 +35,7 @@ class Author:
         self._store = store
         self._rng = np.random.default_rng(0)
         self._n_slots = 0
+        self._goes_on = queue.SimpleQueue()
         self._calls = [self.upsert] * 6 + [self.upsert_many, self.batch, self.delete] * 2
         self._calls += [self.hide, self.bring_back, self.describe, self.describe]
 
@@ -39,18 +43,30 @@ class Author:
         """Begin with a record of every id."""
         self._put([f"r{i}" for i in range(N_IDS)])
 
-    def work(self, seconds):
-        """Write for a while."""
+    def work(self, enough, *, seconds=0):
+        """Write for a while, and then until a condition holds that others see to."""
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self._calls[self._rng.integers(len(self._calls))]()
-            self.n_calls += 1
-            if self.n_calls % 61 == 0:
-                self.compact()
+        try:
+            while time.monotonic() < end:
+                self._make_a_call()
+            latest = time.process_time() + _PATIENCE_S
+            while not enough():
+                assert time.process_time() < latest, "the others do not get on"
+                self._make_a_call()
+        finally:
+            self._goes_on.put(False)
 
-    def keep_up_until(self, stop):
-        """Do what changes no record, beside who writes and who reads."""
-        while not stop.wait(0.02):
+    def _make_a_call(self):
+        self._calls[self._rng.integers(len(self._calls))]()
+        self.n_calls += 1
+        if self.n_calls % 61 == 0:
+            self.compact()
+        if self.n_calls % 10 == 0:
+            self._goes_on.put(True)
+
+    def keep_up(self):
+        """Do what changes no record, beside who writes and who reads, until the work is done."""
+        while self._goes_on.get():
             self._store.checkpoint()
             self._store.optimize()
 

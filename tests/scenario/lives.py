@@ -19,7 +19,7 @@ from tests.scenario.reader import kept
 from vecstore.errors import StoreClosed, StoreLocked
 
 _PRELOADED = ["tests.scenario.warm", "tests.scenario.lives"]
-_HANG_S = 120
+_HANG_S = 600
 CALLS = {
     "upsert": ("a", [1, 2]),
     "upsert_many": (["a"], [[1, 2]]),
@@ -81,6 +81,10 @@ class Life:
     def pid(self):
         return self._process.pid
 
+    @property
+    def is_alive(self):
+        return self._process.is_alive()
+
     def hear(self, within_s=_HANG_S):
         """Wait for the next thing that it says; None once it has ended."""
         try:
@@ -95,6 +99,7 @@ class Life:
         """Kill it, and give everything that it had said and nobody had heard."""
         self._process.kill()
         self._process.join(_HANG_S)
+        assert self._process.exitcode in (0, -signal.SIGKILL), "it has ended in an error"
         return list(iter(lambda: self.hear(0), None))
 
     def end(self):
@@ -112,14 +117,19 @@ class Life:
         self._pipe.close()
 
 
-def write(pipe, path, config, seed, first):
-    """Open a store and make calls without end; tell the number of each that has returned."""
+def write(pipe, path, config, seed, first, most):
+    """
+    Open a store and make calls; tell the number of each that has returned.
+
+    After the most that it may make, if there is such a number, it rests.
+    """
     clock = clock_at_rest()
     store = vecstore.open(path, dim=4, metric="l2", config=config, clock=clock)
     pipe.send("open")
-    for number in itertools.count(first):
+    for number in itertools.count(first) if most is None else range(first, first + most):
         carry_out(store, clock, seed, number)
         pipe.send(number)
+    pipe.recv()
 
 
 def stay(pipe, path, config):
@@ -142,11 +152,16 @@ def fill(pipe, path, config):
     pipe.recv()
 
 
-def follow(pipe, path):
-    """Read what is durable again and again until told to go on, then once more; tell it all."""
+def follow(pipe, path, enough):
+    """
+    Read what is durable again and again until told to go on, then once more; tell it all.
+
+    Tell besides when so many states and generations have been seen.
+    """
     seen = []
     with vecstore.open(path, mode="r") as store:
         pipe.send("open")
+        told = False
         while True:
             last = pipe.poll()
             store.refresh()
@@ -154,6 +169,9 @@ def follow(pipe, path):
             seen.append(
                 (stats.seqno, stats.generation, digest_of(kept(store.records(deleted=True))))
             )
+            if not told and min(len(set(column)) for column in zip(*seen, strict=True)) >= enough:
+                pipe.send("enough")
+                told = True
             if last:
                 break
     pipe.send(seen)

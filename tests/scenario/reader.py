@@ -31,14 +31,14 @@ class Reader:
     Attributes
     ----------
     n_read : Counter
-        How often, by what was read.
-    n_by_graph : int
-        Queries that were not answered by a scan.
+        How often, by what was read; queries by the graph also as such.
+    n_states : int
+        How often what was read was later than what was read before.
     """
 
     def __init__(self, store, chronicle, seed):
         self.n_read = Counter()
-        self.n_by_graph = 0
+        self.n_states = 0
         self._store = store
         self._chronicle = chronicle
         self._rng = np.random.default_rng(seed)
@@ -54,10 +54,18 @@ class Reader:
 
     def read_until(self, stop):
         """Read in all ways, in any order, until an event."""
+        self.n_read.clear()
+        self.n_states = 0
         while not stop.is_set():
             kind = self._kinds[self._rng.integers(len(self._kinds))]
             kind()
             self.n_read[kind.__name__] += 1
+
+    def has_read(self, times):
+        """Say whether it has read in every way so many times, and as many states."""
+        kinds = [kind.__name__ for kind in self._kinds]
+        counts = [self.n_states, self.n_read["by graph"], *map(self.n_read.__getitem__, kinds)]
+        return min(counts) >= times
 
     def _see(self, read, fits, given=lambda found: found):
         """
@@ -71,6 +79,7 @@ class Reader:
         found = given(found)
         fitting = [state.seqno for state in states if fits(state, found)]
         assert fitting, f"no state from {first} to {states[-1].seqno} is {found}"
+        self.n_states += fitting[0] > self._seen
         self._seen = fitting[0]  # nothing older from now on
 
     def nearest(self):
@@ -84,7 +93,7 @@ class Reader:
     def near_by_graph(self):
         def read():
             found = self._store.query(QUERY, k=5)
-            self.n_by_graph += not found.exact
+            self.n_read["by graph"] += not found.exact
             return found
 
         def fits(state, found):

@@ -24,7 +24,8 @@ CONFIG = {
     "checkpoint_bytes": 100_000,
     "hnsw": {"m": 6, "ef_construction": 20, "ef_search": 6},
 }
-SECONDS = [1.5, pytest.param(sized(60, 4), marks=pytest.mark.slow)]
+SECONDS = [0, pytest.param(sized(60, 4), marks=pytest.mark.slow)]
+"""The least; nobody stops before all have done their share, however long that takes."""
 
 
 # ---- every result is of one state
@@ -45,6 +46,12 @@ def restless():
 def test_every_result_is_of_one_published_state_when_four_read_and_one_writes(
     tmp_path, where, seconds
 ):
+    def all_have_done_their_share():
+        for other in others:
+            if other.done():
+                other.result()  # which raises: it has failed
+        return author.n_calls > 200 and all(reader.has_read(5) for reader in readers)
+
     path, stop = tmp_path / "store" if where == "disk" else ":memory:", threading.Event()
     with vecstore.open(path, dim=DIM, metric="l2", config=CONFIG) as store:
         author = Author(store)
@@ -55,17 +62,14 @@ def test_every_result_is_of_one_published_state_when_four_read_and_one_writes(
 
         with ThreadPoolExecutor(5) as pool:
             others = [pool.submit(reader.read_until, stop) for reader in readers]
-            others.append(pool.submit(author.keep_up_until, stop))
+            others.append(pool.submit(author.keep_up))
             try:
-                author.work(seconds)
+                author.work(all_have_done_their_share, seconds=seconds)
             finally:
                 stop.set()
         for other in others:
             other.result()
 
-        assert author.n_calls > 40
-        assert all(reader.n_by_graph > 0 for reader in readers)
-        assert min(sum(reader.n_read.values()) for reader in readers) > 20
         assert store.stats().seqno == author.chronicle.done
         Reader(store, author.chronicle, 0).read_all()
         assert store.verify().ok

@@ -28,7 +28,7 @@ from tests.storage.medium import (
     Write,
 )
 from vecstore.errors import StoreLocked
-from vecstore.storage.descriptors import CLOSED, SyncFailed
+from vecstore.storage.descriptors import CLOSED, SETTLED, SyncFailed
 from vecstore.storage.files import READ_BYTES, Files, Usage
 
 PAGE = 4096
@@ -159,14 +159,12 @@ class CrashingFiles(Files):
 
     @_one_at_a_time
     def open(self, path, *, create=False):
-        if create and path.name not in self._directory(path.parent):
+        if create:
+            self.remove(path)
             made = self._new_node(is_directory=False)
             self._contents[made] = b""
             self._rename((path, made))
-        node = self._file(path)
-        if create and self._contents[node]:
-            self._resize(node, 0)
-        return _CrashingOpenFile(self, node)
+        return _CrashingOpenFile(self, self._file(path))
 
     @_one_at_a_time
     def replace(self, source, target):
@@ -220,14 +218,17 @@ class CrashingFiles(Files):
         self._record(Sync(self._existing(path)))
 
     @_one_at_a_time
+    def lose(self, path, *, shows):
+        """Drop the unsynced names of a directory, as a failed fsync does; it still shows them."""
+        self._record(Loss(self._existing(path)))
+
+    @_one_at_a_time
     def lock(self, path):
-        if path.name in self._directory(path.parent):
-            node = self._file(path)
-            if node in self._locked:
-                raise StoreLocked(path.parent, self._contents[node].decode().strip())
-        file = self.open(path, create=True)
-        file.write(0, [f"process {os.getpid()}\n".encode()])
-        return _CrashingLock(self, file.node)
+        file = self.open(path, create=path.name not in self._directory(path.parent))
+        before = bytes(self._contents[file.node])
+        if file.node in self._locked:
+            raise StoreLocked(path.parent, before.decode().strip())
+        return _CrashingLock(self, file.node, before)
 
     # ---- nodes
 
@@ -298,8 +299,9 @@ class CrashingFiles(Files):
         self._record(Sync(node))
 
     @_one_at_a_time
-    def _lose(self, node):
-        self._contents[node] = self._medium.content(node)
+    def _lose(self, node, shows):
+        if not shows:
+            self._contents[node] = self._medium.content(node)
         self._record(Loss(node))
 
 
@@ -332,9 +334,9 @@ class _CrashingOpenFile:
         self._refuse_if_closed(SyncFailed)
         self._files._sync(self.node)
 
-    def lose(self):
-        """Drop the unsynced sectors, as a failed fsync does."""
-        self._files._lose(self.node)
+    def lose(self, *, shows):
+        """Drop the unsynced sectors, as a failed fsync does; it may go on to show them."""
+        self._files._lose(self.node, shows)
 
     def close(self):
         self.number = CLOSED
@@ -347,9 +349,18 @@ class _CrashingOpenFile:
 class _CrashingLock(_CrashingOpenFile):
     """A twin of `Lock`."""
 
-    def __init__(self, files, node):
+    def __init__(self, files, node, before):
         super().__init__(files, node)
         files._locked.add(node)
+        self.settled = before == SETTLED
+        self._say(f"process {os.getpid()}\n".encode())
+
+    def settle(self):
+        self._say(SETTLED)
+
+    def _say(self, text):
+        self.resize(0)
+        self.write(0, [text])
 
     def release(self):
         self.close()

@@ -21,11 +21,12 @@ import numpy as np
 import vecstore
 from tests.storage.failing import FailingFiles
 from vecstore.errors import CorruptData, NotFound, UnsupportedFormat
+from vecstore.storage.file_names import log_number
 from vecstore.storage.files import Files
 from vecstore.storage.frames import LOG_HEADER_BYTES
 from vecstore.storage.layout import Kind, parse_header
 from vecstore.storage.log_reader import LogReader
-from vecstore.storage.manifest import log_number, read_current
+from vecstore.storage.manifest import read_current
 
 N = 300
 DIM = 8
@@ -293,8 +294,11 @@ USES = [
 
 
 def image(root):
-    """Give the whole directory, byte for byte."""
-    return {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    """Give the whole directory, byte for byte, but for what the lock file says."""
+    paths = (path for path in root.rglob("*") if path.is_file())
+    return {
+        path.relative_to(root): b"" if path.name == "LOCK" else path.read_bytes() for path in paths
+    }
 
 
 def stored(root):

@@ -41,6 +41,8 @@ class FailingFiles(Files):
         The system's number of the error.
     loses : bool
         Whether a sync that fails drops what was to be synced; `inner` is then a `CrashingFiles`.
+    shows : bool
+        Whether the system goes on to show what it dropped, as if it were there.
     counted : container of str
         The operations that are counted and fail; all others pass.
     inner : Files
@@ -61,6 +63,7 @@ class FailingFiles(Files):
         taken=0.5,
         error=errno.EIO,
         loses=False,
+        shows=False,
         counted=OPERATIONS,
         inner=None,
     ):
@@ -70,6 +73,7 @@ class FailingFiles(Files):
         self.taken = taken
         self.error = error
         self.loses = loses
+        self.shows = shows
         self.counted = counted
         self.inner = inner or Files()
         self.done = []
@@ -92,6 +96,10 @@ class FailingFiles(Files):
         operation = functools.partial(self.inner.open, path, create=create)
         name = "create" if create else "open"
         return _FailingOpenFile(self, path, self.perform(name, path, operation))
+
+    def sync_directory(self, path):
+        lose = functools.partial(self.inner.lose, path) if self.loses else None
+        self.perform("sync_directory", path, self.inner.sync_directory, path, lose=lose)
 
     def _write_whole(self, name, path, offset, chunks):
         # opening counts with the writing, and does not happen if that fails early
@@ -123,7 +131,7 @@ class FailingFiles(Files):
             if hasattr(effect, "close"):
                 effect.close()  # the caller gets no hold of it
         if number == self.at and self.loses and lose:
-            lose()
+            lose(shows=self.shows)
         kind = SyncFailed if name in SYNCS else OSError
         raise kind(self.error, f"{name} failed: {os.strerror(self.error)}", str(path))
 

@@ -14,12 +14,13 @@ import zlib
 import msgpack
 import numpy as np
 
-from vecstore.storage.checkpoint import _KINDS, open_generation
+from vecstore.storage.checkpoint import SECTION_KINDS, open_generation
+from vecstore.storage.file_names import log_number
 from vecstore.storage.files import Files
 from vecstore.storage.frames import CALL_KINDS, MARK
 from vecstore.storage.layout import write_sections
 from vecstore.storage.log_reader import LogReader
-from vecstore.storage.manifest import FileEntry, log_number, read_current
+from vecstore.storage.manifest import FileEntry, read_current
 from vecstore.storage.wal import Log
 
 GARBAGE = [-(2**31), 2**31 - 1, -1, -2, 0, 1, 299, 300, 327, 328, 329, 2**30]
@@ -39,7 +40,7 @@ def rewrite(root, edit):
     entries = dict(manifest.files)
     for role, arrays in sections.items():
         path = root / entries[role].name
-        length = write_sections(files, path, _KINDS[role], arrays)
+        length = write_sections(files, path, SECTION_KINDS[role], arrays)
         seal = int.from_bytes(path.read_bytes()[-4:], "little")
         entries[role] = FileEntry(path.name, length, seal)
     forge(root, files={role: dataclasses.asdict(entry) for role, entry in entries.items()})

@@ -12,10 +12,10 @@ COMMIT = 1
 
 def cut_small(monkeypatch, payload_bytes, window_bytes=1 << 16):
     """Let frames be small, so that calls of a few bytes need several, and reading small windows."""
-    for module in ("frames", "wal", "log_reader"):
+    for module in ("frames", "wal", "log_window"):
         name = f"vecstore.storage.{module}.MAX_PAYLOAD_BYTES"
         monkeypatch.setattr(name, payload_bytes)
-    monkeypatch.setattr("vecstore.storage.log_reader._WINDOW_BYTES", window_bytes)
+    monkeypatch.setattr("vecstore.storage.log_window._WINDOW_BYTES", window_bytes)
 
 
 def frame(salt, seqno, synced, kind, flags, part, payload=b""):

@@ -61,7 +61,11 @@ class Sync(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """The system drops the unsynced sectors of a file, having failed to write them."""
+    """
+    The system drops what is unsynced of a file or a directory, having failed to write it.
+
+    The cache shows names that were dropped as if they were durable, and no later sync helps them.
+    """
 
     node: Node
 
@@ -145,9 +149,10 @@ class Image(NamedTuple):
         return dict(sorted(found.items()))
 
     def fingerprint(self):
-        """Hash all names and all bytes, but not which names are links to one file."""
+        """Hash names and bytes, but neither who holds a lock nor which names are one file."""
         found = hashlib.blake2b(digest_size=16)
         for path, data in self.paths().items():
+            data = b"" if path.endswith("/LOCK") else data
             found.update(repr((path, None if data is None else _digest(data))).encode())
         return found.hexdigest()
 
@@ -205,6 +210,8 @@ class Medium:
             case Sync(node):
                 self._contents[node] = self._content(node, EVERYTHING)
                 self._changes.pop(node, None)
+            case Loss(node) if node.is_directory:
+                self._sync_names(node, arrive=False)
             case Loss(node):
                 length = self._length(node)
                 self._changes.pop(node, None)
@@ -246,11 +253,12 @@ class Medium:
     def _change(self, node, *change):
         self._changes.setdefault(node, []).append(_Change(*change))
 
-    def _sync_names(self, directory):
+    def _sync_names(self, directory, *, arrive=True):
         waiting = []
         for place, rename in self._renames:
             if any(where == directory for where, _, _ in rename.entries):
-                _carry_out(self._names, place, rename)
+                if arrive:
+                    _carry_out(self._names, place, rename)
             else:
                 waiting.append((place, rename))
         self._renames = waiting

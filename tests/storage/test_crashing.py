@@ -1,5 +1,7 @@
 """The crashing twin behaves as the real file system does, and goes on after a crash."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -104,7 +106,7 @@ def test_unsynced_sectors_are_gone_for_good_when_a_sync_lost_them():
     files = with_files(a=OLD)
     file = files.open(HOME / "a")
     file.write(len(OLD) - SECTOR, [NEW])
-    file.lose()
+    file.lose(shows=False)
     lost = OLD + bytes(2 * SECTOR)
 
     assert files.read(HOME / "a", 9999) == lost
@@ -116,3 +118,17 @@ def test_unsynced_sectors_are_gone_for_good_when_a_sync_lost_them():
     file.close()
 
     assert left(files, NOTHING) == left(files, EVERYTHING) == {"a": b"x" + lost[1:]}
+
+
+def test_lost_sectors_and_names_are_still_shown_when_the_system_calls_them_clean():
+    files = with_files(a=OLD)
+    with contextlib.closing(files.open(HOME / "a")) as file:
+        file.write(0, [NEW])
+        file.lose(shows=True)
+        file.sync()
+    files.replace(HOME / "a", HOME / "b")
+    files.lose(HOME, shows=True)
+    files.sync_directory(HOME)
+
+    assert files.read(HOME / "b", len(NEW)) == NEW
+    assert left(files, NOTHING) == left(files, EVERYTHING) == {"a": OLD}

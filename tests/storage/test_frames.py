@@ -14,6 +14,8 @@ from vecstore.storage.frames import (
     LOG_HEADER_BYTES,
     MAX_PAYLOAD_BYTES,
     LogHeader,
+    claimed_frame,
+    claimed_numbers,
     next_candidate,
     pack_frame,
     pack_log_header,
@@ -117,6 +119,19 @@ def test_header_is_of_an_unsupported_format_when_its_version_is_another(version)
     assert (caught.value.path, caught.value.version) == (PATH, version)
 
 
+@pytest.mark.parametrize("raw", [header(), header(version=2, kind=9), header(magic=b"DAMAGED!")])
+def test_salt_and_number_are_told_when_the_rest_of_a_header_is_wrong(raw):
+    assert claimed_numbers(raw + b"behind") == (HEADER.salt, HEADER.number)
+
+
+@pytest.mark.parametrize("size", range(LOG_HEADER_BYTES))
+def test_numbers_are_as_far_as_they_go_when_a_header_is_cut_short(size):
+    salt = HEADER.salt.to_bytes(4, "little")[: max(0, size - 16)]
+    number = HEADER.number if size > 24 else 0
+
+    assert claimed_numbers(header()[:size]) == (int.from_bytes(salt, "little"), number)
+
+
 # ---- frames
 
 
@@ -197,6 +212,27 @@ def test_a_frame_is_found_when_it_is_as_long_as_one_may_be():
     whole = frame(bytes(MAX_PAYLOAD_BYTES))
 
     assert parse_frame(memoryview(whole), 64, HEADER.salt).length == MAX_PAYLOAD_BYTES
+
+
+def test_what_bytes_claim_is_told_when_they_are_no_frame():
+    raw = frame(synced=9999, kind=77, part=5, salt=1)
+
+    claim = claimed_frame(memoryview(raw + b"behind"), 64)
+
+    assert claim.frame == (64, 78, 9999, 77, 1, 5, 7)
+    assert (claim.crc, claim.salt) == (int.from_bytes(raw[4:8], "little"), 1)
+    assert claim.matches(memoryview(raw))
+    assert parse_frame(memoryview(raw), 64, HEADER.salt) is None
+
+
+def test_what_bytes_claim_does_not_match_when_they_are_changed_cut_short_or_too_many():
+    raw = frame()
+    changed = [raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :] for at in range(len(raw))]
+    cut = [raw[:size] for size in range(FRAME_HEADER_BYTES, len(raw))]
+
+    for one in [*changed, *cut, frame(bytes(MAX_PAYLOAD_BYTES + 1))]:
+        assert not claimed_frame(memoryview(one), 64).matches(memoryview(one))
+    assert claimed_frame(memoryview(raw[: FRAME_HEADER_BYTES - 1]), 64) is None
 
 
 # ---- where one may begin

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from tests.storage.logs import COMMIT, Written, appended, begun, call, cut_small, frame, read_all
 from vecstore.errors import CorruptData, UnsupportedFormat
+from vecstore.storage.file_names import log_name
 from vecstore.storage.files import Files
 from vecstore.storage.log_reader import LogReader
-from vecstore.storage.manifest import log_name
 
 SALT = Written.salt
 PAYLOADS = [b"one", b"", b"three" * 20, b"four" * 9]
@@ -90,6 +90,23 @@ def test_calls_end_before_a_limit_when_one_is_given(log):
 
         assert len(found) == whole_before(log, limit)
         assert reader.end <= max(limit, 64)
+
+
+def test_the_call_in_the_place_of_another_comes_when_that_one_was_only_looked_at(tmp_path):
+    path = tmp_path / log_name(1)
+    old = Written(path).call(b"one").call(b"lost")  # not durable: its writer may take it back
+    path.write_bytes(old.raw)
+    reader = LogReader(Files(), path, 1)
+    first = [one.payload for one in reader.calls(limit=old.ends[1])]
+
+    path.write_bytes(Written(path).call(b"one").call(b"kept").mark().raw)
+    ahead = reader.again()
+    seen_ahead = [one.payload for one in ahead.calls()]
+    later = [one.payload for one in reader.calls(limit=ahead.synced)]
+
+    assert first == [b"one"]
+    assert seen_ahead == later == [b"kept"]
+    assert reader.end == ahead.synced == old.ends[2]
 
 
 @pytest.mark.parametrize("window", [200, 1000, 1 << 20])

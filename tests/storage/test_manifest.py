@@ -6,17 +6,7 @@ import pytest
 
 from vecstore.errors import CorruptData, UnsupportedFormat
 from vecstore.storage.files import Files
-from vecstore.storage.manifest import (
-    FileEntry,
-    Manifest,
-    draft,
-    file_name,
-    is_own,
-    log_name,
-    log_number,
-    read_current,
-    swap,
-)
+from vecstore.storage.manifest import FileEntry, Manifest, draft, read_current, swap
 
 WHOLE = Manifest(
     generation=7,
@@ -358,35 +348,3 @@ def test_read_raises_unsupported_format_when_the_manifest_is_newer(version, tmp_
         read_current(Files(), tmp_path)
 
     assert (caught.value.path, caught.value.version) == (tmp_path / NAME, version)
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["LOCK", "CURRENT", "CURRENT.tmp", "snapshots", NAME, "wal-000001.log", "ids-1000000.bin"]
-    + [log_name(number) for number in (1, 12, 10**6, 10**18 - 1)]
-    + [file_name(role, 3) for role in ("vectors", "hnsw_index", "metadata", "ids", "checksums")],
-)
-def test_name_is_own_when_stores_use_it(name):
-    assert is_own(name)
-
-
-@pytest.mark.parametrize(
-    "name", ["lock", "LOCK2", "vectors-3.bin", "a/LOCK", "LOCK\n", "notes.txt", "x-000001.bin", ""]
-)
-def test_name_is_not_own_when_stores_do_not_use_it(name):
-    assert not is_own(name)
-
-
-@pytest.mark.parametrize("number", [1, 12, 999_999, 10**6, 10**17])
-def test_a_log_is_found_by_its_name_when_it_has_a_number(number):
-    assert log_number(log_name(number)) == number
-
-
-NO_LOG = ["wal-12.log", "wal-0000012.log", "wal-000012.bin", "wal-.log", "xwal-000012.log"]
-NO_LOG += ["wal--00001.log", "wal-000012.log\n", "wal-٠٠٠٠٠٧.log", "LOCK", "wal-000000.log"]
-NO_LOG += ["wal-" + "9" * 19 + ".log", "WAL-000012.LOG", ""]
-
-
-@pytest.mark.parametrize("name", NO_LOG)
-def test_no_log_is_found_when_the_name_is_that_of_none(name):
-    assert log_number(name) == 0

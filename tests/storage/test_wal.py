@@ -269,19 +269,75 @@ def test_no_mark_is_written_when_a_call_is_not_durable(log):
     assert log.end == end
 
 
+def synced_meanwhile(monkeypatch, log, end):
+    """Let somebody make the log durable up to a place while a frame of the next call is written."""
+    write = log.file.write
+
+    def written(at, chunks):
+        write(at, chunks)
+        log.synced = end
+
+    monkeypatch.setattr(log.file, "write", written)
+
+
+def greatest_told(path):
+    reader = LogReader(Files(), path, 1)
+    list(reader.calls())
+    return reader.synced
+
+
+@pytest.mark.parametrize("size", [3, 30])
+def test_what_frames_tell_is_what_was_written_when_a_sync_ends_meanwhile(
+    log, path, size, monkeypatch
+):
+    cut_small(monkeypatch, 10)
+    end = appended(log, [b"one"], durable=False).end
+    synced_meanwhile(monkeypatch, log, end)
+
+    log.append(2, 1, [b"x" * size], prepare=False)
+
+    assert log.synced == end
+    assert log.told == greatest_told(path) == LOG_HEADER_BYTES
+
+
+def test_a_mark_is_written_when_the_frame_that_told_is_taken_back(log, path):
+    end = appended(log, [b"one"]).end
+    appended(log, [b"two"], durable=False)  # which says that the first is durable
+
+    log.take_back(end, 1)
+    log.mark()
+
+    assert log.end == end + FRAME_HEADER_BYTES
+    assert greatest_told(path) == end
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_no_second_mark_is_written_when_a_call_failed_behind_the_first(late):
+    log, files = in_memory(counted=("write",))
+    appended(log, [b"one"])
+    log.mark()
+    log.synced = end = log.end
+    files.fail_after(0, late=late)
+    with pytest.raises(OSError, match="write failed"):
+        log.append(2, 1, [b"two"], prepare=False)
+
+    log.mark()
+
+    assert log.end == end
+
+
 # ---- what is taken back
 
 
 def test_nothing_is_left_of_a_call_when_it_is_taken_back(log, path):
     appended(log, [b"one"])
-    end, epoch = log.end, log.epoch
+    end = log.end
     appended(log, [b"two"], prepare=True)
 
     assert log.take_back(end, 1)
 
     assert path.stat().st_size == end
     assert (log.end, log.seqno, log.synced) == (end, 1, end)
-    assert log.epoch > epoch
     appended(log, [b"other"])
     assert read_all(Files(), path)[1] == [(1, 1, b"one"), (2, 1, b"other")]
 

@@ -12,8 +12,6 @@ import dataclasses
 import itertools
 import os
 import tarfile
-import time
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -26,6 +24,7 @@ from vecstore.storage.archive import END, Read, pack_header, padding, read_membe
 from vecstore.storage.checked_copy import copied_file, copied_log
 from vecstore.storage.checkpoint import check_generation, holds_store, remove_stale
 from vecstore.storage.delivery import delivered
+from vecstore.storage.file_names import CURRENT, DRAFT, LOCK, is_own, log_name
 from vecstore.storage.files import Files
 from vecstore.storage.frames import (
     LOG_HEADER_BYTES,
@@ -34,18 +33,11 @@ from vecstore.storage.frames import (
     pack_frame,
     pack_log_header,
 )
-from vecstore.storage.manifest import (
-    CURRENT,
-    DRAFT,
-    LOCK,
-    Manifest,
-    is_own,
-    log_name,
-    read_current,
-)
+from vecstore.storage.log_reader import LogReader
+from vecstore.storage.manifest import Manifest, current_line, read_current
+from vecstore.storage.onlooker import look_again
 from vecstore.storage.snapshot import FOLDER, checked_name, place_of, read_note
 
-_TRIES = 20
 _REFUSED = {LOCK, DRAFT, FOLDER}
 
 
@@ -211,25 +203,17 @@ def _contents(files: Files, root: Path, snapshot: str | None) -> tuple[list[_Con
     if not holds_store(files, root):
         raise NotAStore(root, "there is no CURRENT file")
     if snapshot is not None:
-        name = checked_name("backup", snapshot)
-        manifest = read_note(files, root, name, "backup").manifest
+        name = checked_name("backup(snapshot)", snapshot)
+        manifest = read_note(files, root, name, "backup(snapshot)").manifest
         log = LogHeader(manifest.first_salt, manifest.first_log, manifest.seqno, 0, 0)
         empty = _Content(log_name(log.number), LOG_HEADER_BYTES, iter([pack_log_header(log)]))
         return _around(files, place_of(root, name), manifest, [empty]), manifest.seqno
-    for attempt in itertools.count():
-        manifest = read_current(files, root)
-        try:
-            logs, seqno = _logs(files, root, manifest)
-            return _around(files, root, manifest, logs), seqno
-        except (CorruptData, FileNotFoundError) as exc:
-            # a writer may have removed a file, or have been in the middle of a frame
-            moved = read_current(files, root) != manifest
-            if attempt == _TRIES or (attempt >= 2 and not moved):
-                if isinstance(exc, FileNotFoundError):
-                    raise CorruptData(Path(exc.filename), 0, "the file is missing") from exc
-                raise
-            time.sleep(0.001 * attempt)
-    raise AssertionError("the last attempt returns or raises")
+
+    def _look(manifest: Manifest) -> tuple[list[_Content], int]:
+        logs, seqno = _logs(files, root, manifest)
+        return _around(files, root, manifest, logs), seqno
+
+    return look_again(files, root, _look)
 
 
 def _around(files: Files, place: Path, manifest: Manifest, logs: list[_Content]) -> list[_Content]:
@@ -238,34 +222,31 @@ def _around(files: Files, place: Path, manifest: Manifest, logs: list[_Content])
         _Content(entry.name, entry.length, copied_file(files, place, manifest, role))
         for role, entry in sorted(manifest.files.items())
     ]
-    data = manifest.to_bytes()
-    line = f"{manifest.name} {zlib.crc32(data):08x}\n".encode()
-    named = [(manifest.name, data), (CURRENT, line)]
+    named = [(manifest.name, manifest.to_bytes()), (CURRENT, current_line(manifest))]
     return [*listed, *logs, *(_Content(name, len(raw), iter([raw])) for name, raw in named)]
 
 
 def _logs(files: Files, root: Path, manifest: Manifest) -> tuple[list[_Content], int]:
     """Cut the logs to what is durable; the last one ends with a mark that says so."""
-    found: list[tuple[Path, LogHeader, int, int]] = []
+    readers: list[LogReader] = []
     for reader, until in logs_after(files, root, manifest):
         limit = max(durable_end(reader), until or 0)
         for _ in reader.calls(limit):
             pass
         reader.check(until or 0)
-        # one without calls may be made anew under its name
-        if not found or reader.end > LOG_HEADER_BYTES:
-            found.append((reader.path, reader.header, reader.end, reader.seqno))
+        readers.append(reader)
+    if len(readers) > 1 and readers[-1].end == LOG_HEADER_BYTES:
+        readers.pop()  # one without calls may be made anew under its name
     listed = [
-        _Content(path.name, end, copied_log(files, path, header, end))
-        for path, header, end, _ in found
+        _Content(one.path.name, one.end, copied_log(files, one.path, one.header, one.end))
+        for one in readers
     ]
-    _, header, end, seqno = found[-1]
-    if end > LOG_HEADER_BYTES:
-        mark = pack_frame(header.salt, seqno, end, MARK, 0, 0, b"")
-        last = listed[-1]
-        chunks = itertools.chain(last.chunks, [mark])
-        listed[-1] = _Content(last.name, end + len(mark), chunks)
-    return listed, seqno
+    last = readers[-1]
+    if last.end > LOG_HEADER_BYTES:
+        mark = pack_frame(last.header.salt, last.seqno, last.end, MARK, 0, 0, b"")
+        chunks = itertools.chain(listed[-1].chunks, [mark])
+        listed[-1] = _Content(last.path.name, last.end + len(mark), chunks)
+    return listed, last.seqno
 
 
 def restore_backup(source: str | Path | IO[bytes], path: str | Path) -> None:
@@ -366,4 +347,5 @@ def _check(files: Files, root: Path) -> None:
     manifest = read_current(files, root)
     check_generation(files, root, manifest)
     recover(files, root, manifest, Wanted(StoreConfig(), None, None).config_over(root, manifest))
-    remove_stale(files, root, manifest)
+    for failure in remove_stale(files, root, manifest).values():  # it would come with the store
+        raise failure

@@ -16,29 +16,22 @@ from vecstore.engine.opening import open_reader
 from vecstore.engine.recovery import logs_after
 from vecstore.engine.report import verify
 from vecstore.engine.settings import Wanted
-from vecstore.engine.verify import file_problems, snapshot_problems, table_problems
+from vecstore.engine.verify import (
+    each_log_problem,
+    file_problems,
+    issue_of,
+    snapshot_problems,
+    table_problems,
+)
 from vecstore.errors import CorruptData, SnapshotNotFound
 from vecstore.model import VerifyIssue, VerifyReport
+from vecstore.storage.checkpoint import SECTION_KINDS
 from vecstore.storage.evidence import judged_sections, whole_manifests
+from vecstore.storage.file_names import is_own
 from vecstore.storage.files import Files
-from vecstore.storage.layout import Kind
-from vecstore.storage.log_reader import LogReader
-from vecstore.storage.manifest import (
-    FileEntry,
-    Manifest,
-    is_own,
-    log_name,
-    log_number,
-    read_current,
-)
+from vecstore.storage.manifest import FileEntry, Manifest, read_current
 from vecstore.storage.snapshot import place_of, read_note, snapshot_names
 
-_KINDS = {
-    "hnsw_index": Kind.GRAPH,
-    "metadata": Kind.METADATA,
-    "ids": Kind.IDS,
-    "checksums": Kind.CHECKSUMS,
-}
 _ANYTHING = Wanted(StoreConfig(), None, None)
 
 
@@ -95,7 +88,7 @@ def check_store(files: Files, root: Path, *, full: bool) -> Checkup:
     try:
         store = verify(open_reader(files, root, _ANYTHING, full=False))
     except (CorruptData, OSError) as exc:
-        found = [_issue_of(root, exc), *_problems_without_opening(files, root)]
+        found = [issue_of(root, exc), *_problems_without_opening(files, root)]
         store = VerifyReport(tuple(dict.fromkeys(found)), ())
     snapshots = {
         name: VerifyReport(tuple(_snapshot_problems(files, root, name, full)), ())
@@ -104,26 +97,14 @@ def check_store(files: Files, root: Path, *, full: bool) -> Checkup:
     return Checkup(store, snapshots, _torn_bytes(files, root))
 
 
-def _issue_of(root: Path, exc: CorruptData | OSError) -> VerifyIssue:
-    if isinstance(exc, CorruptData):
-        return VerifyIssue(str(exc.path), exc.offset, exc.reason)
-    return VerifyIssue(str(exc.filename or root), 0, f"the file cannot be read: {exc.strerror}")
-
-
 def _problems_without_opening(files: Files, root: Path) -> Iterator[VerifyIssue]:
-    """Check file by file what can be checked, and each log for itself."""
+    """Check file by file what can be checked."""
     manifest = _newest(files, root)
     if manifest is not None:
         yield from file_problems(files, root, manifest)
     else:
         yield from _problems_without_manifest(files, root)
-    first = manifest.first_log if manifest is not None else 1
-    for number in sorted(n for n in map(log_number, files.names(root)) if n >= first):
-        try:
-            for _ in LogReader(files, root / log_name(number), number).calls():
-                pass
-        except (CorruptData, OSError) as exc:
-            yield _issue_of(root / log_name(number), exc)
+        yield from each_log_problem(files, root, 1)
 
 
 def _newest(files: Files, root: Path) -> Manifest | None:
@@ -136,14 +117,14 @@ def _newest(files: Files, root: Path) -> Manifest | None:
 def _problems_without_manifest(files: Files, root: Path) -> Iterator[VerifyIssue]:
     """Check each section file by the checksums it brings along; of rows nothing is known."""
     for name in files.names(root):
-        kind = _KINDS.get(name.split("-")[0])
+        kind = SECTION_KINDS.get(name.split("-")[0])
         if kind is None or not is_own(name):
             continue
         try:
             size = files.size(root / name)
             seal = int.from_bytes(files.read(root / name, 4, max(0, size - 4)), "little")
         except OSError as exc:
-            yield _issue_of(root / name, exc)
+            yield issue_of(root / name, exc)
             continue
         for damage in judged_sections(files, root, FileEntry(name, size, seal), kind).damages:
             yield VerifyIssue(str(root / name), damage.offset, damage.text)
@@ -158,7 +139,7 @@ def _snapshot_problems(files: Files, root: Path, name: str, full: bool) -> list[
         table = open_table(files, place, manifest, _ANYTHING.config_over(place, manifest))
         return table_problems(table.view())[0]
     except (CorruptData, OSError) as exc:
-        return [_issue_of(place_of(root, name), exc)]
+        return [issue_of(place_of(root, name), exc)]
     except SnapshotNotFound:
         return []  # deleted a moment ago
 

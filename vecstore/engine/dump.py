@@ -14,11 +14,11 @@ import msgpack
 from vecstore.engine.chunks import UNSET
 from vecstore.engine.encoding import DELETE, DESCRIBE, EXPIRY, RESTORE, SWEEP, UPSERT
 from vecstore.errors import CorruptData, NotAStore
+from vecstore.storage.file_names import log_number
 from vecstore.storage.files import Files
 from vecstore.storage.frames import CALL_KINDS, COMMIT, MARK
 from vecstore.storage.layout import UNREADABLE
 from vecstore.storage.log_scan import LogScan, Piece
-from vecstore.storage.manifest import log_number
 
 _SHOWN = 4
 _VERBS = {

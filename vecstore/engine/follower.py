@@ -2,12 +2,10 @@
 Reading a store that somebody else may be writing to, without its lock.
 
 A reader believes what is known to be durable and nothing else: a generation that `CURRENT` names,
-and the calls below the greatest `synced` of its logs. Files may vanish between two looks, since a
-checkpoint removes those of the generation before; then `CURRENT` names another, and the reader
-looks again. What is mapped stays, whether it has a name or not.
+and the calls below the greatest `synced` of its logs. What is mapped stays, whether it has a name
+or not. Not here: that files may vanish between two looks (`storage.onlooker`).
 """
 
-import time
 from pathlib import Path
 
 from vecstore.engine.recovery import Recovery, durable_end, recover, replay
@@ -16,11 +14,11 @@ from vecstore.engine.table import Table
 from vecstore.engine.writer import Writer
 from vecstore.errors import CorruptData
 from vecstore.storage.checkpoint import check_generation
+from vecstore.storage.file_names import log_number
 from vecstore.storage.files import Files
 from vecstore.storage.frames import LOG_HEADER_BYTES
-from vecstore.storage.manifest import Manifest, log_number, read_current
-
-_TRIES = 20
+from vecstore.storage.manifest import Manifest, read_current
+from vecstore.storage.onlooker import look_again
 
 
 class Follower:
@@ -75,26 +73,17 @@ class Follower:
         CorruptData
             If the store is damaged.
         """
-        for attempt in range(_TRIES):
-            manifest = read_current(self.files, self.root)
+
+        def _look(manifest: Manifest) -> tuple[Manifest, Recovery]:
             config = self._wanted.config_over(self.root, manifest)
-            try:
-                if full:
-                    check_generation(self.files, self.root, manifest)
-                found = recover(self.files, self.root, manifest, config, durable_only=True)
-            except (CorruptData, FileNotFoundError) as exc:
-                # a writer may have removed the file, or have been in the middle of a frame
-                moved = read_current(self.files, self.root) != manifest
-                if attempt + 1 == _TRIES or (attempt >= 2 and not moved):
-                    if isinstance(exc, FileNotFoundError):
-                        raise CorruptData(Path(exc.filename), 0, "the file is missing") from exc
-                    raise
-                time.sleep(0.001 * attempt)
-                continue
-            self._wanted.agree_with(found.table)
-            self.manifest, self._found = manifest, found
-            return found.table
-        raise AssertionError("the last attempt returns or raises")
+            if full:
+                check_generation(self.files, self.root, manifest)
+            return manifest, recover(self.files, self.root, manifest, config, durable_only=True)
+
+        manifest, found = look_again(self.files, self.root, _look)
+        self._wanted.agree_with(found.table)
+        self.manifest, self._found = manifest, found
+        return found.table
 
     def let_go(self) -> None:
         """Forget what was found, once the store is closed."""

@@ -18,9 +18,9 @@ from typing import Any
 
 from vecstore.config import StoreConfig
 from vecstore.errors import StorePoisoned
+from vecstore.storage.file_names import log_name
 from vecstore.storage.files import Buffer, Files, SyncFailed
 from vecstore.storage.frames import LOG_HEADER_BYTES
-from vecstore.storage.manifest import log_name
 from vecstore.storage.wal import Log
 
 QUIET_S = 0.05
@@ -142,10 +142,8 @@ class Journal:
         OSError
             If the system refused; nothing of the call is left.
         """
-        try:
-            self.log.append(seqno, kind, chunks, prepare=self._durability == "full")
-        except SyncFailed as exc:  # of the end that a call before this one left
-            raise self.poison(exc) from exc
+        self._finish_cut()
+        self.log.append(seqno, kind, chunks, prepare=self._durability == "full")
         return self.position
 
     def take_back(self, position: Position, seqno: int) -> None:
@@ -170,6 +168,21 @@ class Journal:
         if not gone:
             raise self.poison("a call that failed could not be taken out of the log")
 
+    def _finish_cut(self) -> None:
+        """Make durable that a call was taken back, before another takes its place."""
+        if not self.log.uncut:
+            return
+        with self._done:
+            # subtle: a sync that ran since before the cut would vouch for the wrong bytes, and of
+            # two at once the system tells only one that pages were lost
+            while self._syncing:
+                self._done.wait()
+            self.refuse_if_poisoned()
+            try:
+                self.log.finish_cut()
+            except SyncFailed as exc:
+                raise self.poison(exc) from exc
+
     def wait(self, position: Position) -> None:
         """
         Wait until a call is as durable as the handle's settings ask for.
@@ -184,13 +197,13 @@ class Journal:
         StorePoisoned
             If a sync failed; whether the call happened is known after reopening.
         """
-        if self._durability == "full":
+        level = self._durability
+        if level == "full":
             self.sync(position)
-        if self._durability == "interval" and self._inline:
-            if time.monotonic() - self._synced_at >= self._interval_s:
-                self.sync(position)
-        elif self._durability != "off" and not self._inline:
-            self._start()
+        if level == "off" or (not self._inline and self._start()):
+            return
+        if level == "interval" and time.monotonic() - self._synced_at >= self._interval_s:
+            self.sync(position)
 
     def sync(self, position: Position) -> None:
         """
@@ -216,7 +229,7 @@ class Journal:
                     # less than was asked for, if Ctrl-C has taken the call back meanwhile
                     if self._durable >= min(position, self.position):
                         return
-                    log, end, epoch = self.log, self.log.end, self.log.epoch
+                    log, end = self.log, self.log.end
                     leads = self._syncing = True
                 log.file.sync()
                 tried = True
@@ -231,18 +244,19 @@ class Journal:
                     with self._done:
                         self._syncing = False
                         if tried:  # and not interrupted by Ctrl-C
-                            self._led(log, end, epoch, failure)
+                            self._led(log, end, failure)
                         self._done.notify_all()
 
-    def _led(self, log: Log, end: int, epoch: int, failure: OSError | None) -> None:
+    def _led(self, log: Log, end: int, failure: OSError | None) -> None:
         """Note what a sync has made durable, or that it failed; `_done` is held."""
         self._synced_at = time.monotonic()
         # before anybody else can sync: the system may call lost pages clean
         if failure is not None:
             self.failure = self.failure or str(failure)
-        # subtle: frames taken back meanwhile may have others in their place by now
-        elif log.epoch == epoch:
-            log.synced = end
+        else:
+            # frames may have been taken back meanwhile; none is in their place yet, since
+            # `_finish_cut` waits for this sync
+            log.synced = min(end, log.end)
 
     def prepare(self, seqno: int) -> Log:
         """
@@ -266,6 +280,7 @@ class Journal:
             If a sync failed.
         """
         self.sync(self.position)
+        self._finish_cut()
         try:
             self.log.trim()
             return Log.create(self._files, self._root, seqno, self.log)
@@ -294,7 +309,8 @@ class Journal:
             self.log = log
         old.close()
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
+        """Start the thread unless it runs; say whether it does."""
         with self._starting:
             if self._thread is None and not self._stop.is_set():
                 # a daemon: it runs no kernel, and what it would do for an exiting process, a
@@ -303,6 +319,7 @@ class Journal:
                 with contextlib.suppress(RuntimeError):  # no threads left: `close` syncs as well
                     thread.start()
                     self._thread = thread
+            return self._thread is not None
 
     def _run(self) -> None:
         interval = self._durability == "interval"
@@ -329,6 +346,7 @@ class Journal:
         if not self._lock.acquire(blocking=False):
             return False
         try:
+            self._finish_cut()
             quiet = self.position == before and self._durable == before
             if quiet:
                 self.log.mark()
@@ -360,11 +378,9 @@ class Journal:
             If the system refuses the rest; the log is as durable as it was.
         """
         self.sync(self.position)
-        try:
-            self.log.mark()
-            self.log.trim()
-        except SyncFailed as exc:
-            raise self.poison(exc) from exc
+        self._finish_cut()
+        self.log.mark()
+        self.log.trim()
         self.sync(self.position)
         self.log.close()
 

@@ -20,11 +20,12 @@ from vecstore.engine.records import Appended
 from vecstore.engine.remains import Places
 from vecstore.engine.table import Table
 from vecstore.errors import CorruptData
+from vecstore.storage.file_names import log_name, log_number
 from vecstore.storage.files import Files
 from vecstore.storage.frames import COMMIT, LOG_HEADER_BYTES, MARK, Frame, LogHeader
 from vecstore.storage.layout import UNREADABLE
 from vecstore.storage.log_scan import LogScan, Piece
-from vecstore.storage.manifest import Manifest, log_name, log_number
+from vecstore.storage.manifest import Manifest
 
 
 class LogRemains:

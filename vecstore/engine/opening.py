@@ -21,8 +21,9 @@ from vecstore.engine.table import Table
 from vecstore.engine.writer import Writer
 from vecstore.errors import CorruptData, NotAStore
 from vecstore.storage.checkpoint import check_generation, holds_store, remove_stale
+from vecstore.storage.file_names import LOCK
 from vecstore.storage.files import Files, Lock
-from vecstore.storage.manifest import LOCK, draft, read_current, swap
+from vecstore.storage.manifest import draft, read_current, swap, swap_again
 from vecstore.storage.snapshot import sweep
 from vecstore.storage.wal import Log
 
@@ -105,16 +106,20 @@ def open_writer(files: Files, root: Path, wanted: Wanted, *, full: bool) -> Part
     with _locked(files, root) as lock:
         if not holds_store(files, root):
             _create(files, root, wanted)
-        # subtle: a process that was killed may have left names that only the cache knows; what is
-        # acknowledged from here on, and what is removed, must not rest on them
-        files.sync_directory(root)
+            lock.settled = True
         manifest = read_current(files, root)
+        if not lock.settled:
+            # subtle: whoever was killed may have left names that only the cache knows; what is
+            # acknowledged from here on, and what is removed, must not rest on them
+            swap_again(files, root)
+            lock.settled = True
         config = wanted.config_over(root, manifest)
         if full:
             check_generation(files, root, manifest)
         found = recover(files, root, manifest, config)
         wanted.agree_with(found.table)
         writer = Writer(found.table)
+        lock.settled = False  # from here on this one changes things
         log = resume(files, root, found)
         try:
             journal = Journal(files, root, log, found.bytes_before, writer.lock, config)
@@ -168,6 +173,10 @@ def open_reader(files: Files, root: Path, wanted: Wanted, *, full: bool) -> Part
 def _create(files: Files, root: Path, wanted: Wanted) -> None:
     """Make generation 1, which is empty; nothing is acknowledged before CURRENT is durable."""
     table: Table = wanted.new_table(root)
+    for above in root.parents:
+        # an attempt that was killed may have made directories whose names only the cache knows
+        with contextlib.suppress(PermissionError):
+            files.sync_directory(above)
     log = Log.create(files, root, 0)
     log.close()
     draft(files, root, manifest_of(table.view(), table.config, table.metric, 1, log.header))
@@ -187,6 +196,8 @@ def _locked(files: Files, root: Path) -> Iterator[Lock]:
     try:
         yield lock
     except BaseException:
+        if lock.settled:
+            lock.settle()
         lock.release()
         raise
 

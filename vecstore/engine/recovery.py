@@ -1,10 +1,9 @@
 """
 Opening a store: the generation that `CURRENT` names, and the calls of the logs after it.
 
-Calls are replayed through the same `apply` that carried them out. A log may have been made for a
-generation that never came to be; it is dropped if it is empty. Everything else that does not fit
-is `CorruptData`. Not here: what is torn and what is corrupt
-(`storage.log_reader`).
+Calls are replayed through the same `apply` that carried them out. A last log to which no call was
+sent is dropped: the one before goes on. Everything else that does not fit is `CorruptData`.
+Not here: what is torn and what is corrupt (`storage.log_reader`).
 """
 
 from collections.abc import Iterator
@@ -18,11 +17,12 @@ from vecstore.engine.generation import open_table
 from vecstore.engine.records import Appended, joined
 from vecstore.engine.table import Table
 from vecstore.errors import CorruptData
+from vecstore.storage.file_names import log_name, log_number
 from vecstore.storage.files import READ_BYTES, Files
 from vecstore.storage.frames import FRAME_HEADER_BYTES, LOG_HEADER_BYTES
 from vecstore.storage.layout import UNREADABLE, existing_size
 from vecstore.storage.log_reader import LogReader
-from vecstore.storage.manifest import Manifest, log_name, log_number
+from vecstore.storage.manifest import Manifest
 from vecstore.storage.wal import Log
 
 _TOGETHER_BYTES = 4 << 20
@@ -134,12 +134,13 @@ def logs_after(
         if header.salt_before != reader.header.salt:
             raise CorruptData(following.path, 48, f"this log does not follow {reader.path.name}")
         yield reader, header.before
-        if (header.seqno, header.before) != (reader.seqno, reader.end):
-            # made for a generation that never came to be, or while the log before went on
-            if not last or files.size(following.path) > LOG_HEADER_BYTES:
-                raise CorruptData(following.path, 32, "calls are missing before this log")
+        if last and files.size(following.path) <= LOG_HEADER_BYTES:
+            # subtle: also where it would fit; its name may be in the cache only, for good, and
+            # what is written to it next would be lost with it
             reader = None
             break
+        if (header.seqno, header.before) != (reader.seqno, reader.end):
+            raise CorruptData(following.path, 32, "calls are missing before this log")
         reader = following
     if reader is not None:
         yield reader, None

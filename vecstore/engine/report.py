@@ -1,20 +1,22 @@
 """What a store tells of itself: counts, fingerprint, damage."""
 
-import time
+import contextlib
 
 import numpy as np
 
+from vecstore.engine.follower import Follower
 from vecstore.engine.opening import Parts
 from vecstore.engine.verify import file_problems, table_problems
 from vecstore.engine.view import ReadView
+from vecstore.errors import CorruptData
 from vecstore.index.fingerprint import fingerprint_of
 from vecstore.index.search import Snapshot
 from vecstore.kernels.distance import METRICS, Space
 from vecstore.kernels.graph import empty_graph
 from vecstore.model import StoreStats, VerifyIssue, VerifyReport
-from vecstore.storage.manifest import read_current
-
-_TRIES = 5
+from vecstore.storage.evidence import whole_manifests
+from vecstore.storage.manifest import Manifest
+from vecstore.storage.onlooker import look_again
 
 
 def fingerprint(parts: Parts) -> str:
@@ -64,25 +66,25 @@ def verify(parts: Parts) -> VerifyReport:
             damage = list(file_problems(saver.files, saver.root, saver.manifest, end))
     else:
         view = writer.view
-        damage = _seen_from_outside(parts)
+        damage = _seen_from_outside(parts.follower) if parts.follower is not None else []
     problems, findings = table_problems(view)
     return VerifyReport((*damage, *problems), tuple(findings))
 
 
-def _seen_from_outside(parts: Parts) -> list[VerifyIssue]:
+def _seen_from_outside(follower: Follower) -> list[VerifyIssue]:
     """Check the files of a store that somebody else may be writing to."""
-    follower = parts.follower
-    if follower is None:
-        return []
-    damage: list[VerifyIssue] = []
-    for attempt in range(_TRIES):
-        manifest = read_current(follower.files, follower.root)
-        damage = list(file_problems(follower.files, follower.root, manifest))
-        if not damage:
-            break
-        # a writer may have removed files, or have been in the middle of a frame: look again
-        time.sleep(0.01 * attempt)
-    return damage
+    files, root = follower.files, follower.root
+
+    def _look(manifest: Manifest) -> list[VerifyIssue]:
+        return list(file_problems(files, root, manifest))
+
+    try:
+        return look_again(files, root, _look, doubt=bool)
+    except (CorruptData, OSError):  # of `CURRENT` or the manifest it names: reported below
+        manifest = follower.manifest
+        with contextlib.suppress(OSError):
+            manifest = next(iter(whole_manifests(files, root)), manifest)
+        return _look(manifest)
 
 
 def stats(parts: Parts, view: ReadView) -> StoreStats:

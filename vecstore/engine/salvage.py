@@ -26,8 +26,9 @@ from vecstore.kernels.graph import HnswGraph
 from vecstore.storage.checkpoint import RowsContent, write_files
 from vecstore.storage.delivery import delivered
 from vecstore.storage.evidence import whole_manifests
+from vecstore.storage.file_names import CURRENT, is_own
 from vecstore.storage.files import Files
-from vecstore.storage.manifest import CURRENT, Manifest, draft, is_own, read_current, swap
+from vecstore.storage.manifest import MAX_LINE_BYTES, Manifest, draft, read_current, swap
 from vecstore.storage.snapshot import NOTE, checked_name, place_of, read_note, snapshot_names
 from vecstore.storage.wal import Log
 
@@ -136,7 +137,7 @@ def _names(files: Files, root: Path) -> list[str]:
 def _current(files: Files, root: Path) -> bytes:
     """Give what CURRENT says, to see later whether it has changed."""
     try:
-        return files.read(root / CURRENT, 4096)
+        return files.read(root / CURRENT, MAX_LINE_BYTES)
     except OSError:
         return b""
 
@@ -152,10 +153,10 @@ def _manifest_of_store(files: Files, root: Path, ledger: Ledger) -> Manifest:
 def _manifest_of_snapshot(
     files: Files, root: Path, name: object, ledger: Ledger
 ) -> tuple[Path, Manifest]:
-    checked = checked_name("salvage", name)
+    checked = checked_name("salvage(snapshot)", name)
     place = place_of(root, checked)
     try:
-        return place, read_note(files, root, checked, "salvage").manifest
+        return place, read_note(files, root, checked, "salvage(snapshot)").manifest
     except (CorruptData, OSError) as exc:
         return place, _older(files, place, _damage(place / NOTE, exc), ledger, "")
 

@@ -35,9 +35,10 @@ from vecstore.storage.checkpoint import (
     rows_sums,
     write_files,
 )
+from vecstore.storage.file_names import log_name, newest_number
 from vecstore.storage.files import Files, SyncFailed
 from vecstore.storage.frames import LogHeader
-from vecstore.storage.manifest import Manifest, draft, log_name, swap
+from vecstore.storage.manifest import Manifest, draft, swap
 
 CLOSE_BYTES = 4 << 20
 """A log longer than this is not left for the next opening to replay."""
@@ -69,6 +70,8 @@ class Saver:
         Held by whoever writes a generation or needs the present one to stay.
     manifest : Manifest
         The current generation.
+    leftovers : tuple of str
+        Files of earlier ones that could not be removed; the next checkpoint tries again.
     """
 
     def __init__(
@@ -76,11 +79,13 @@ class Saver:
     ) -> None:
         self.saving = threading.RLock()
         self.manifest = manifest
+        self.leftovers: tuple[str, ...] = ()
         self.files = files
         self.root = root
         self._journal = journal
         self._writer = writer
-        self._generation = manifest.generation
+        # subtle: above whatever is left of attempts that failed, also where it is linked elsewhere
+        self._generation = max(manifest.generation, newest_number(files.names(root)))
         self._saved_graph = self._graph
         self._patience = 0
 
@@ -240,8 +245,13 @@ class Saver:
 
     def _remove_stale(self) -> None:
         # last of all: should it fail, memory and disk agree already, and the next one tries again
-        with contextlib.suppress(OSError):
-            remove_stale(self.files, self.root, self.manifest)
+        try:
+            left = remove_stale(self.files, self.root, self.manifest)
+        except OSError as exc:
+            left = {str(self.root): exc}
+        for name, reason in left.items():
+            _log.warning("%s of %s is of no use any more, but stays: %s", name, self.root, reason)
+        self.leftovers = tuple(left)
 
     def check(self) -> None:
         """

@@ -43,13 +43,12 @@ def create_snapshot(parts: Parts, name: object, now: int) -> SnapshotInfo:
         What was made.
     """
     call = "create_snapshot"
-    checked = snapshot.checked_name(call, name)
+    checked = snapshot.checked_name(f"{call}(name)", name)
     saver = _saver(parts, call)
     with saver.saving, saver.poisoning():
         saver.checkpoint()
         snapshot.create(saver.files, saver.root, checked, saver.manifest, now)
-        note = snapshot.read_note(saver.files, saver.root, checked, call)
-        return snapshot.info_of(saver.files, saver.root, checked, note)
+        return snapshot.describe(saver.files, saver.root, checked, call)
 
 
 def list_snapshots(parts: Parts) -> list[SnapshotInfo]:
@@ -64,16 +63,13 @@ def list_snapshots(parts: Parts) -> list[SnapshotInfo]:
     Returns
     -------
     list of SnapshotInfo
-        The oldest first.
+        The oldest first, behind those that cannot be read.
     """
     found = _home(parts)
     if found is None:
         return []
-    files, root = found
-    listed = []
-    for name in snapshot.snapshot_names(files, root):
-        note = snapshot.read_note(files, root, name, "list_snapshots")
-        listed.append(snapshot.info_of(files, root, name, note))
+    names = snapshot.snapshot_names(*found)
+    listed = [snapshot.describe(*found, name, "list_snapshots") for name in names]
     return sorted(listed, key=lambda info: (info.created_at, info.seqno, info.name))
 
 
@@ -115,11 +111,11 @@ def delete_snapshot(parts: Parts, name: object) -> None:
     name : str
         Its name.
     """
-    checked = snapshot.checked_name("delete_snapshot", name)
+    checked = snapshot.checked_name("delete_snapshot(name)", name)
     saver = _saver(parts, "delete_snapshot")
     with saver.saving, saver.poisoning():
         if checked not in snapshot.snapshot_names(saver.files, saver.root):
-            raise SnapshotNotFound(checked, "delete_snapshot")
+            raise SnapshotNotFound(checked, "delete_snapshot(name)")
         snapshot.delete(saver.files, saver.root, checked)
 
 
@@ -139,10 +135,10 @@ def verify_snapshot(parts: Parts, name: object) -> VerifyReport:
     VerifyReport
         What is damaged is reported, not raised.
     """
-    checked = snapshot.checked_name("verify_snapshot", name)
+    checked = snapshot.checked_name("verify_snapshot(name)", name)
     found = _home(parts)
     if found is None or checked not in snapshot.snapshot_names(*found):
-        raise SnapshotNotFound(checked, "verify_snapshot")
+        raise SnapshotNotFound(checked, "verify_snapshot(name)")
     return VerifyReport(tuple(snapshot_problems(*found, checked)), ())
 
 
@@ -159,12 +155,12 @@ def restore_snapshot(parts: Parts, maintenance: Maintenance, name: object) -> No
     name : str
         Its name.
     """
-    checked = snapshot.checked_name("restore_snapshot", name)
+    checked = snapshot.checked_name("restore_snapshot(name)", name)
     saver, writer = _saver(parts, "restore_snapshot"), parts.writer
     files, root = saver.files, saver.root
     with maintenance.alone("restore_snapshot()"):
         writer.refuse_writes()
-        manifest = snapshot.read_note(files, root, checked, "restore_snapshot").manifest
+        manifest = snapshot.read_note(files, root, checked, "restore_snapshot(name)").manifest
         check_generation(files, snapshot.place_of(root, checked), manifest)
         config, seqno = writer.table.config, writer.table.seqno + 1
 

@@ -5,6 +5,7 @@ Not here: the checks themselves (`storage.checkpoint`, `inspection.validation`);
 what these report.
 """
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -21,9 +22,12 @@ from vecstore.inspection.validation import validate
 from vecstore.kernels import bitset
 from vecstore.model import VerifyIssue
 from vecstore.storage.checkpoint import check_file
+from vecstore.storage.file_names import CURRENT, log_name, log_number
 from vecstore.storage.files import Files
-from vecstore.storage.layout import UNREADABLE
-from vecstore.storage.manifest import CURRENT, Manifest, log_name, read_current
+from vecstore.storage.frames import LOG_HEADER_BYTES
+from vecstore.storage.layout import UNREADABLE, existing_size
+from vecstore.storage.log_reader import LogReader
+from vecstore.storage.manifest import Manifest, read_current
 from vecstore.storage.snapshot import place_of, read_note
 
 _UNIT_SLACK = 1e-5
@@ -54,22 +58,91 @@ def file_problems(
     checks = {CURRENT: lambda: _check_current(files, root, manifest)}
     for role, entry in manifest.files.items():
         checks[entry.name] = functools.partial(check_file, files, root, manifest, role)
-    checks[log_name(manifest.first_log)] = lambda: _check_logs(files, root, manifest, end)
-    yield from _distinct(_issue_of(root / name, check) for name, check in checks.items())
+    yield from _distinct(_problem(root / name, check) for name, check in checks.items())
+    yield from _log_problems(files, root, manifest, end)
+
+
+def _log_problems(
+    files: Files, root: Path, manifest: Manifest, end: Position | None
+) -> Iterator[VerifyIssue]:
+    """Check the logs one after the other, and where that comes to an end, each for itself."""
+    first = manifest.first_log
+    found = _problem(root / log_name(first), lambda: _check_logs(files, root, manifest, end))
+    if found is not None:
+        yield found
+        others = each_log_problem(files, root, first, end)
+        yield from (issue for issue in others if issue.path != found.path)
 
 
 def _check_logs(files: Files, root: Path, manifest: Manifest, end: Position | None) -> None:
     for reader, until in logs_after(files, root, manifest):
-        number = reader.header.number
-        limit = end[1] if end is not None and end[0] == number else None
-        for call in reader.calls(limit):
-            try:
-                decode(call.payload)
-            except UNREADABLE as exc:
-                raise CorruptData(reader.path, call.offset, f"no call: {exc}") from exc
-        reader.check(max(until or 0, limit or 0))
-        if end is not None and end[0] == number:
+        _check_calls(reader, until or 0, end)
+        if end is not None and end[0] == reader.header.number:
             return
+    if end is not None:  # whoever writes knows of a log to which no call was sent yet
+        _check_log(files, root, end[0], end, begun=False)
+
+
+def each_log_problem(
+    files: Files, root: Path, first: int, end: Position | None = None
+) -> Iterator[VerifyIssue]:
+    """
+    Check each log for itself, whatever is wrong with those before it, and tell of gaps.
+
+    Parameters
+    ----------
+    files : Files
+        The file system.
+    root : Path
+        The store.
+    first : int
+        Number of the first log.
+    end : Position or None
+        As for `file_problems`.
+
+    Yields
+    ------
+    VerifyIssue
+        The first damage of each log.
+    """
+    try:
+        names = files.names(root)
+    except OSError as exc:
+        yield issue_of(root, exc)
+        return
+    most = end[0] if end is not None else float("inf")
+    numbers = sorted(n for n in map(log_number, names) if first <= n <= most)
+    for place, number in enumerate(numbers):
+        if place and numbers[place - 1] != number - 1:
+            yield VerifyIssue(str(root / log_name(number - 1)), 0, "the file is missing")
+        begun = end is None and 0 < place == len(numbers) - 1
+        check = functools.partial(_check_log, files, root, number, end, begun)
+        issue = _problem(root / log_name(number), check)
+        if issue is not None:
+            yield issue
+
+
+def _check_log(files: Files, root: Path, number: int, end: Position | None, begun: bool) -> None:
+    """Check a log; one that was only just begun when the system crashed may lack its header."""
+    path = root / log_name(number)
+    if begun and existing_size(files, path) <= LOG_HEADER_BYTES:
+        return  # no call is in it
+    reader, until = LogReader(files, path, number), 0
+    with contextlib.suppress(CorruptData, UnsupportedFormat, OSError):
+        following = LogReader(files, root / log_name(number + 1), number + 1).header
+        until = following.before if following.salt_before == reader.header.salt else 0
+    _check_calls(reader, until, end)
+
+
+def _check_calls(reader: LogReader, until: int, end: Position | None) -> None:
+    """Read every call of a log that must be whole up to a place."""
+    limit = end[1] if end is not None and end[0] == reader.header.number else None
+    for call in reader.calls(limit):
+        try:
+            decode(call.payload)
+        except UNREADABLE as exc:
+            raise CorruptData(reader.path, call.offset, f"no call: {exc}") from exc
+    reader.check(max(until, limit or 0))
 
 
 def _check_current(files: Files, root: Path, manifest: Manifest) -> None:
@@ -77,17 +150,36 @@ def _check_current(files: Files, root: Path, manifest: Manifest) -> None:
         raise CorruptData(root / CURRENT, 0, f"it does not name {manifest.name}")
 
 
-def _issue_of(path: Path, check: Callable[[], None]) -> VerifyIssue | None:
+def _problem(path: Path, check: Callable[[], None]) -> VerifyIssue | None:
     """Run a check, and turn what it raises into what is reported."""
     try:
         check()
-    except CorruptData as exc:
-        return VerifyIssue(str(exc.path), exc.offset, exc.reason)
-    except UnsupportedFormat as exc:
-        return VerifyIssue(str(path), 0, str(exc))
-    except OSError as exc:
-        return VerifyIssue(str(path), 0, f"the file cannot be read: {exc.strerror}")
+    except (CorruptData, UnsupportedFormat, OSError) as exc:
+        return issue_of(path, exc)
     return None
+
+
+def issue_of(path: Path, exc: CorruptData | UnsupportedFormat | OSError) -> VerifyIssue:
+    """
+    Turn what was raised into what is reported.
+
+    Parameters
+    ----------
+    path : Path
+        What was looked at.
+    exc : CorruptData, UnsupportedFormat or OSError
+        What that has led to.
+
+    Returns
+    -------
+    VerifyIssue
+        Of the file that `exc` names, if it names one.
+    """
+    if isinstance(exc, CorruptData):
+        return VerifyIssue(str(exc.path), exc.offset, exc.reason)
+    if isinstance(exc, UnsupportedFormat):
+        return VerifyIssue(str(exc.path), 0, str(exc))
+    return VerifyIssue(str(exc.filename or path), 0, f"the file cannot be read: {exc.strerror}")
 
 
 def snapshot_problems(files: Files, root: Path, name: str) -> Iterator[VerifyIssue]:
@@ -110,15 +202,12 @@ def snapshot_problems(files: Files, root: Path, name: str) -> Iterator[VerifyIss
     """
     place = place_of(root, name)
     try:
-        manifest = read_note(files, root, name, "verify_snapshot").manifest
-    except CorruptData as exc:
-        yield VerifyIssue(str(exc.path), exc.offset, exc.reason)
-        return
-    except (UnsupportedFormat, OSError) as exc:
-        yield VerifyIssue(str(place), 0, str(exc))
+        manifest = read_note(files, root, name, "verify_snapshot(name)").manifest
+    except (CorruptData, UnsupportedFormat, OSError) as exc:
+        yield issue_of(place, exc)
         return
     yield from _distinct(
-        _issue_of(place / entry.name, functools.partial(check_file, files, place, manifest, role))
+        _problem(place / entry.name, functools.partial(check_file, files, place, manifest, role))
         for role, entry in manifest.files.items()
     )
 

@@ -22,6 +22,7 @@ from vecstore.storage.frames import (
     FRAME_HEADER_BYTES,
     LOG_HEADER_BYTES,
     LogHeader,
+    claimed_frame,
     pack_log_header,
     parse_frame,
 )
@@ -147,7 +148,8 @@ def _frame_bytes(pending: bytearray, begin: int, at: int) -> int:
     """Say how long the next frame, or the header, is; 0 where it has not come as a whole."""
     size = LOG_HEADER_BYTES
     if at > 0:
-        if len(pending) - begin < FRAME_HEADER_BYTES:
+        claim = claimed_frame(memoryview(pending[begin : begin + FRAME_HEADER_BYTES]), at)
+        if claim is None:
             return 0
-        size = FRAME_HEADER_BYTES + int.from_bytes(pending[begin : begin + 4], "little")
+        size = claim.frame.end - at
     return size if size <= len(pending) - begin else 0

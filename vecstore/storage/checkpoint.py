@@ -2,7 +2,7 @@
 Writing a generation to disk, and mapping it back.
 
 A checkpoint appends the new rows to the rows file, writes the other files anew and syncs them; only
-then `manifest.publish` swaps `CURRENT`, so a crash before that leaves the old generation as it
+then `manifest.swap` replaces `CURRENT`, so a crash before that leaves the old generation as it
 was. Afterwards the files that no manifest names are removed. Not here: what slots, ids and
 metadata mean (`engine`).
 """
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from vecstore.errors import CorruptData, NotAStore
 from vecstore.storage.checksums import BLOCK_BYTES, BlockChecksums, check_blocks
+from vecstore.storage.file_names import CURRENT, LOCK, file_name, is_own, log_name, log_number
 from vecstore.storage.files import Buffer, Files
 from vecstore.storage.frames import LOG_HEADER_BYTES
 from vecstore.storage.layout import (
@@ -28,19 +29,10 @@ from vecstore.storage.layout import (
     rows_header,
     write_sections,
 )
-from vecstore.storage.manifest import (
-    CURRENT,
-    LOCK,
-    FileEntry,
-    Manifest,
-    file_name,
-    is_own,
-    log_name,
-    log_number,
-)
+from vecstore.storage.manifest import FileEntry, Manifest
 from vecstore.storage.rows import HEADER_BYTES
 
-_KINDS = {
+SECTION_KINDS = {
     "hnsw_index": Kind.GRAPH,
     "metadata": Kind.METADATA,
     "ids": Kind.IDS,
@@ -112,6 +104,8 @@ def holds_store(files: Files, root: Path) -> bool:
     """
     try:
         names = files.names(root)
+        if CURRENT not in names and _exists(files, root / CURRENT):
+            names.append(CURRENT)  # a listing may miss a name that is being replaced
     except FileNotFoundError:
         return False
     except NotADirectoryError:
@@ -131,9 +125,19 @@ def holds_store(files: Files, root: Path) -> bool:
     return False
 
 
+def _exists(files: Files, path: Path) -> bool:
+    try:
+        files.size(path)
+    except FileNotFoundError:
+        return False
+    except IsADirectoryError:
+        return True
+    return True
+
+
 def write_files(files: Files, root: Path, manifest: Manifest, content: Content | None) -> Manifest:
     """
-    Write the files of a generation; `publish` makes it the current one.
+    Write the files of a generation; `manifest.swap` makes it the current one.
 
     Parameters
     ----------
@@ -161,12 +165,12 @@ def write_files(files: Files, root: Path, manifest: Manifest, content: Content |
             sections["checksums"] = {"vectors": sums}
         for role, arrays in sections.items():
             name = file_name(role, manifest.generation)
-            length = write_sections(files, root / name, _KINDS[role], arrays)
+            length = write_sections(files, root / name, SECTION_KINDS[role], arrays)
             entries[role] = FileEntry(name, length, _seal(files, root / name, length))
     return dataclasses.replace(manifest, files=entries)
 
 
-def remove_stale(files: Files, root: Path, manifest: Manifest) -> None:
+def remove_stale(files: Files, root: Path, manifest: Manifest) -> dict[str, OSError]:
     """
     Remove the files that the current manifest does not name, and the logs it does not need.
 
@@ -178,12 +182,22 @@ def remove_stale(files: Files, root: Path, manifest: Manifest) -> None:
         The store.
     manifest : Manifest
         The current one, durable.
+
+    Returns
+    -------
+    dict
+        Names of files that are still there, to the reason.
     """
     kept = {LOCK, CURRENT, manifest.name, "snapshots"}
     kept |= {entry.name for entry in manifest.files.values()}
+    left = {}
     for name in files.names(root):
         if is_own(name) and name not in kept and not log_number(name) >= manifest.first_log:
-            files.remove(root / name)
+            try:
+                files.remove(root / name)
+            except OSError as exc:
+                left[name] = exc
+    return left
 
 
 def open_generation(
@@ -223,7 +237,7 @@ def _open_file(files: Files, root: Path, manifest: Manifest, role: str) -> dict[
     if role == "vectors":
         check_rows_header(files, path, entry.length)
         return {}
-    arrays = open_sections(files, path, _KINDS[role])
+    arrays = open_sections(files, path, SECTION_KINDS[role])
     size = files.size(path)
     if size != entry.length or _seal(files, path, size) != entry.seal:
         raise CorruptData(path, size - 4, "this is not the file the manifest names")

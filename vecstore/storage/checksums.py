@@ -1,7 +1,8 @@
 """
-Checksums of long files, block by block: damage is found with its place, growth costs one block.
+Checksums of long files, block by block, and of single lines of text.
 
-Not here: where the checksums are kept (`layout` for section files, `checkpoint` for rows).
+With one for each block, damage is found with its place, and growth costs one block. Not here: where
+the checksums are kept (`layout` for section files, `checkpoint` for rows).
 """
 
 import zlib
@@ -91,3 +92,43 @@ def check_blocks(files: Files, path: Path, length: int, expected: NDArray[np.uin
             raise CorruptData(path, found * BLOCK_BYTES, "a block does not match its checksum")
     if found + 1 != len(expected):
         raise CorruptData(path, length, f"{found + 1} blocks instead of {len(expected)}")
+
+
+def sealed_line(line: bytes) -> bytes:
+    r"""
+    Put the checksum of a line behind it.
+
+    Parameters
+    ----------
+    line : bytes
+        Without a newline.
+
+    Returns
+    -------
+    bytes
+        The line, and a second one with its CRC-32 in eight hex digits.
+
+    Examples
+    --------
+    >>> sealed_line(b"one line")
+    b'one line\ndec880c1\n'
+    """
+    return line + b"\n%08x\n" % zlib.crc32(line)
+
+
+def unsealed_line(data: bytes) -> bytes | None:
+    """
+    Read a line that `sealed_line` has written.
+
+    Parameters
+    ----------
+    data : bytes
+        Any.
+
+    Returns
+    -------
+    bytes or None
+        The line; None where anything is damaged, missing or left over.
+    """
+    line = data.partition(b"\n")[0]
+    return line if data == sealed_line(line) else None

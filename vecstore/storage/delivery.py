@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vecstore.errors import AlreadyExists
+from vecstore.storage.file_names import LOCK, is_own
 from vecstore.storage.files import Files
-from vecstore.storage.manifest import LOCK, is_own
 from vecstore.storage.snapshot import FOLDER
 
 

@@ -9,7 +9,6 @@ be whole (`checkpoint`).
 
 import contextlib
 import errno
-import re
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,11 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.errors import CorruptData
-from vecstore.storage.checksums import BLOCK_BYTES
+from vecstore.storage.checksums import BLOCK_BYTES, BlockChecksums, unsealed_line
+from vecstore.storage.file_names import DRAFT, manifest_number
 from vecstore.storage.files import Files
-from vecstore.storage.layout import UNREADABLE, Kind, existing_size, parse_header
+from vecstore.storage.layout import (
+    UNREADABLE,
+    Kind,
+    existing_size,
+    parse_header,
+    section_arrays,
+)
 from vecstore.storage.manifest import (
-    DRAFT,
+    MAX_LINE_BYTES,
     MAX_MANIFEST_BYTES,
     FileEntry,
     Manifest,
@@ -32,7 +38,6 @@ from vecstore.storage.manifest import (
 SOUND = -1
 _PAGE_BYTES = 4096
 _SEAL_BYTES = 4
-_MANIFEST = re.compile(r"manifest-([0-9]{6,18})\.json")
 
 
 class Damage(NamedTuple):
@@ -142,12 +147,7 @@ class SectionEvidence(Evidence):
     ) -> None:
         super().__init__(path, good, size, reason)
         self._offsets = {s.name: s.offset for s in table}
-        self.arrays: dict[str, NDArray[Any]] = {
-            s.name: raw[s.offset : s.offset + s.size_bytes]
-            .view(s.dtype)
-            .reshape((s.rows, s.columns) if s.columns else s.rows)
-            for s in table
-        }
+        self.arrays = section_arrays(raw, table)
 
     def damage_of(
         self, name: str, first: NDArray[np.int64], last: NDArray[np.int64]
@@ -341,19 +341,13 @@ def whole_manifests(files: Files, root: Path) -> list[Manifest]:
     if DRAFT in names:
         with contextlib.suppress(CorruptData):
             existing_size(files, root / DRAFT)
-            drafted = read_patiently(files, root / DRAFT, 4096, 0)
-    for name in names:
-        match = _MANIFEST.fullmatch(name)
-        if match is None:
-            continue
-        try:
+            drafted = read_patiently(files, root / DRAFT, MAX_LINE_BYTES, 0)
+    for name in filter(manifest_number, names):
+        with contextlib.suppress(CorruptData):
             existing_size(files, root / name)
             data = read_patiently(files, root / name, MAX_MANIFEST_BYTES, 0)
-            line = data.partition(b"\n")[0]
-            if data == line + b"\n%08x\n" % zlib.crc32(line):
-                found.append(parse_manifest(root / name, data, int(match[1])))
-        except CorruptData:
-            continue
+            if unsealed_line(data) is not None:
+                found.append(parse_manifest(root / name, data, manifest_number(name)))
 
     def _order(manifest: Manifest) -> tuple[bool, int]:
         return (not drafted.startswith(manifest.name.encode()), manifest.generation)
@@ -381,9 +375,7 @@ def _vouched_sums(path: Path, trailer: bytes, seal: int, at: int) -> NDArray[np.
 
 
 def _matches(raw: NDArray[np.uint8], sums: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    crcs = [
-        zlib.crc32(raw[begin : begin + BLOCK_BYTES].data)
-        for begin in range(0, len(raw), BLOCK_BYTES)
-    ]
-    good: NDArray[np.bool_] = np.array(crcs, np.uint32) == sums
+    found = BlockChecksums()
+    found.update(raw.data)
+    good: NDArray[np.bool_] = found.finish() == sums
     return good

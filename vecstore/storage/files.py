@@ -21,7 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecstore.errors import StoreLocked
-from vecstore.storage.descriptors import Buffer, Lock, OpenFile, SyncFailed, sync, write_all
+from vecstore.storage.descriptors import (
+    SETTLED,
+    Buffer,
+    Lock,
+    OpenFile,
+    SyncFailed,
+    sync,
+    write_all,
+)
 from vecstore.storage.mapping import map_private
 
 __all__ = ["Buffer", "Files", "Lock", "OpenFile", "SyncFailed", "Usage"]
@@ -162,21 +170,18 @@ class Files:
 
     def write_new(self, path: Path, chunks: Iterable[Buffer]) -> None:
         """
-        Write a file from its beginning and sync it.
+        Write a file of its own and sync it.
 
         Parameters
         ----------
         path : Path
-            Created, or emptied first.
+            What had this name before loses it, and keeps its bytes where it has another.
         chunks : iterable of bytes-like
             The content.
         """
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-        try:
-            write_all(descriptor, 0, chunks)
-            sync(descriptor)
-        finally:
-            os.close(descriptor)
+        with contextlib.closing(self.open(path, create=True)) as file:
+            file.write(0, chunks)
+            sync(file.number)
 
     def write_at(self, path: Path, offset: int, chunks: Iterable[Buffer]) -> None:
         """
@@ -207,14 +212,16 @@ class Files:
         path : Path
             The file.
         create : bool
-            Make it, or empty it first.
+            Make it; a file of that name is removed first, never emptied: it may be a link.
 
         Returns
         -------
         OpenFile
             To be closed.
         """
-        how = os.O_CREAT | os.O_TRUNC if create else 0
+        if create:
+            self.remove(path)
+        how = os.O_CREAT | os.O_EXCL if create else 0
         return OpenFile(os.open(path, os.O_RDWR | os.O_CLOEXEC | how, 0o666))
 
     def map(self, path: Path, length: int, capacity: int = 0) -> NDArray[np.uint8]:
@@ -358,7 +365,8 @@ class Files:
         Parameters
         ----------
         path : Path
-            The lock file; created where it is missing. Its text names the holder.
+            The lock file; created where it is missing. Its text names the holder, or says that
+            the last one ended well.
 
         Returns
         -------
@@ -380,7 +388,12 @@ class Files:
             if exc.errno in (errno.EACCES, errno.EAGAIN):
                 raise StoreLocked(path.parent, holder or "another process") from None
             raise
-        with contextlib.suppress(OSError):  # the text only helps; on a full disk it is missing
+        settled = os.pread(descriptor, 32, 0) == SETTLED
+        try:
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()}\n".encode(), 0)
-        return Lock(descriptor)
+            with contextlib.suppress(OSError):  # on a full disk nobody learns who holds it
+                os.pwrite(descriptor, f"process {os.getpid()}\n".encode(), 0)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return Lock(descriptor, settled)

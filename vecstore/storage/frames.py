@@ -56,6 +56,7 @@ CALL_KINDS = {
 }
 _LOG_HEADER = struct.Struct("<8sIIIIQQQI12x")
 _FRAME = struct.Struct("<IIQQBBHI")
+_CRC_FROM = 8
 _SALT_AT = 28
 
 
@@ -117,6 +118,41 @@ class Frame(NamedTuple):
         return self.offset + FRAME_HEADER_BYTES
 
 
+class Claim(NamedTuple):
+    """
+    What bytes say if a frame begins there, before anything of it is believed.
+
+    Attributes
+    ----------
+    frame : Frame
+        The frame it would be.
+    crc, salt : int
+        As in the module's header.
+    """
+
+    frame: Frame
+    crc: int
+    salt: int
+
+    def matches(self, raw: memoryview) -> bool:
+        """
+        Compare the frame with its CRC.
+
+        Parameters
+        ----------
+        raw : memoryview
+            As for `claimed_frame`.
+
+        Returns
+        -------
+        bool
+            False also where it is too long, or the bytes end before it does.
+        """
+        end = FRAME_HEADER_BYTES + self.frame.length
+        fits = self.frame.length <= MAX_PAYLOAD_BYTES and end <= len(raw)
+        return fits and zlib.crc32(raw[_CRC_FROM:end]) == self.crc
+
+
 def pack_log_header(header: LogHeader) -> bytes:
     """
     Write the header of a log.
@@ -175,6 +211,26 @@ def parse_log_header(path: Path, raw: bytes, number: int) -> LogHeader:
     return header
 
 
+def claimed_numbers(raw: bytes) -> tuple[int, int]:
+    """
+    Read the numbers of a header that may be damaged.
+
+    Parameters
+    ----------
+    raw : bytes
+        The beginning of the file; may be shorter than a header.
+
+    Returns
+    -------
+    salt, number : int
+        For which nothing vouches; zeros stand in for what is missing.
+    """
+    _, _, _, salt, _, number, *_ = _LOG_HEADER.unpack(
+        raw[:LOG_HEADER_BYTES].ljust(LOG_HEADER_BYTES, b"\0")
+    )
+    return salt, number
+
+
 def pack_frame(
     salt: int, seqno: int, synced: int, kind: int, flags: int, part: int, payload: Buffer
 ) -> bytes:
@@ -194,8 +250,30 @@ def pack_frame(
         `FRAME_HEADER_BYTES` of them.
     """
     fields = (seqno, synced, kind, flags, part, salt)
-    crc = zlib.crc32(_FRAME.pack(0, 0, *fields)[8:])
+    crc = zlib.crc32(_FRAME.pack(0, 0, *fields)[_CRC_FROM:])
     return _FRAME.pack(len(payload), zlib.crc32(payload, crc), *fields)
+
+
+def claimed_frame(raw: memoryview, offset: int) -> Claim | None:
+    """
+    Read bytes as the header of a frame, whatever they are.
+
+    Parameters
+    ----------
+    raw : memoryview
+        Bytes of a log from there on; more than the frame may follow.
+    offset : int
+        Where in the log that is.
+
+    Returns
+    -------
+    Claim or None
+        None where there are too few bytes for a header.
+    """
+    if len(raw) < FRAME_HEADER_BYTES:
+        return None
+    length, crc, seqno, synced, kind, flags, part, salt = _FRAME.unpack_from(raw)
+    return Claim(Frame(offset, seqno, synced, kind, flags, part, length), crc, salt)
 
 
 def parse_frame(raw: memoryview, offset: int, salt: int) -> Frame | None:
@@ -216,16 +294,11 @@ def parse_frame(raw: memoryview, offset: int, salt: int) -> Frame | None:
     Frame or None
         None where CRC, salt or length are wrong, or the bytes end too early.
     """
-    if len(raw) < FRAME_HEADER_BYTES:
-        return None
-    length, crc, seqno, synced, kind, flags, part, its_salt = _FRAME.unpack_from(raw)
-    end = FRAME_HEADER_BYTES + length
+    claim = claimed_frame(raw, offset)
     # subtle: the cheap tests come first, so that searching through other bytes costs no checksums
-    if its_salt != salt or length > MAX_PAYLOAD_BYTES or end > len(raw) or synced > offset:
+    if claim is None or claim.salt != salt or claim.frame.synced > offset:
         return None
-    if zlib.crc32(raw[8:end]) != crc:
-        return None
-    return Frame(offset, seqno, synced, kind, flags, part, length)
+    return claim.frame if claim.matches(raw) else None
 
 
 def next_candidate(raw: memoryview, salt: int) -> int:

@@ -26,7 +26,7 @@ after every number was checked against the size of the file.
 import enum
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -250,12 +250,30 @@ def open_sections(files: Files, path: Path, kind: Kind) -> dict[str, NDArray[Any
         if not fits or s.columns > trailer or s.offset + s.size_bytes > trailer:
             raise CorruptData(path, _HEADER.size, f"section {s.name!r} does not fit in the file")
         free = s.offset + s.size_bytes
-    raw = files.map(path, length)
+    return section_arrays(files.map(path, length), sections)
+
+
+def section_arrays(raw: NDArray[np.uint8], table: Iterable[Section]) -> dict[str, NDArray[Any]]:
+    """
+    Look at the arrays of a section file.
+
+    Parameters
+    ----------
+    raw : uint8[length]
+        The file.
+    table : iterable of Section
+        Which fit into it.
+
+    Returns
+    -------
+    dict
+        Section names to views of `raw`.
+    """
     return {
         s.name: raw[s.offset : s.offset + s.size_bytes]
         .view(s.dtype)
         .reshape((s.rows, s.columns) if s.columns else s.rows)
-        for s in sections
+        for s in table
     }
 
 

@@ -18,16 +18,12 @@ from vecstore.storage.frames import (
     FRAME_HEADER_BYTES,
     LOG_HEADER_BYTES,
     MARK,
-    MAX_PAYLOAD_BYTES,
     Frame,
-    next_candidate,
     parse_frame,
     parse_log_header,
 )
 from vecstore.storage.layout import existing_size
-
-_WINDOW_BYTES = 16 << 20
-_STEP_BYTES = 1 << 16
+from vecstore.storage.log_window import LogWindow
 
 
 class Call(NamedTuple):
@@ -75,12 +71,12 @@ class LogReader:
     end : int
         Behind the last whole call or mark.
     stop : int
-        The first byte that belongs to no valid frame; valid frames of an unfinished call may
-        lie between `end` and here.
+        Where reading ended: the limit, or the first byte that belongs to no valid frame. Valid
+        frames of an unfinished call may lie between `end` and here.
     synced : int
-        The greatest offset that a frame calls durable, once the calls have been read.
+        The greatest offset that a frame calls durable, among those that were read.
     torn_bytes : int
-        Bytes behind `end` that are not zero, up to the last of them.
+        Bytes behind `end` that are not zero, up to the last of them; 0 before all was read.
 
     Raises
     ------
@@ -94,9 +90,8 @@ class LogReader:
         existing_size(files, path)
         self._files = files
         self.path = path
-        self._at = 0
-        self._raw = memoryview(b"")
-        self.header = parse_log_header(path, bytes(self._look(0)[:LOG_HEADER_BYTES]), number)
+        self._window = LogWindow(lambda most, offset: files.read(path, most, offset))
+        self.header = parse_log_header(path, files.read(path, LOG_HEADER_BYTES), number)
         self.seqno = self.header.seqno
         self.end = self.stop = self.synced = LOG_HEADER_BYTES
         self.torn_bytes = 0
@@ -122,7 +117,7 @@ class LogReader:
         Parameters
         ----------
         limit : int or None
-            Stop before a call that ends behind this offset.
+            Stop before a call that ends behind this offset; what lies behind it is not judged.
 
         Yields
         ------
@@ -137,14 +132,15 @@ class LogReader:
         parts: list[Frame] = []
         at, pieces = self.end, []
         # subtle: whoever gives a limit has looked at newer bytes than those that are kept here
-        self._raw = memoryview(b"")
-        while True:
-            raw = self._look(at)
+        self._window.forget()
+        while limit is None or at < limit:
+            raw = self._window.look(at)
             frame = parse_frame(raw, at, self.header.salt)
             if frame is None or not self._follows(frame, parts):
-                break
-            if limit is not None and frame.end > limit:
+                self._judge_end(at)
                 return
+            if limit is not None and frame.end > limit:
+                break
             self.synced = max(self.synced, frame.synced)
             at = frame.end
             if frame.kind == MARK:
@@ -158,8 +154,6 @@ class LogReader:
                 parts, pieces = [], []
                 yield call
         self.stop = at
-        self._search(at)
-        self.check(self.synced)
 
     def check(self, durable: int) -> None:
         """
@@ -186,27 +180,14 @@ class LogReader:
         same = not parts or frame.kind == parts[0].kind
         return same and (frame.seqno, frame.part) == (self.seqno + 1, len(parts))
 
-    def _search(self, at: int) -> None:
-        """Look for valid frames behind a bad place, and for the last byte that is not zero."""
-        last = at - 1
-        while len(raw := self._look(at)) > 0:
-            frame = parse_frame(raw, at, self.header.salt)
-            if frame is not None:
-                self.synced = max(self.synced, frame.synced)
-                at, last = frame.end, frame.end - 1
-                continue
-            step = next_candidate(raw[:_STEP_BYTES], self.header.salt)
-            content = bytes(raw[:step]).rstrip(b"\0")
-            last = at + len(content) - 1 if content else last
-            at += step
-        self.torn_bytes = last + 1 - self.end
-
-    def _look(self, at: int) -> memoryview:
-        """Give the bytes from an offset on: a whole frame at least, where the log has that many."""
-        begin = at - self._at
-        if not 0 <= begin <= len(self._raw) - FRAME_HEADER_BYTES - MAX_PAYLOAD_BYTES:
-            whole = len(self._raw) < _WINDOW_BYTES and 0 <= begin <= len(self._raw) and self._raw
-            if not whole:
-                self._raw = memoryview(self._files.read(self.path, _WINDOW_BYTES, at))
-                self._at, begin = at, 0
-        return self._raw[begin:]
+    def _judge_end(self, at: int) -> None:
+        """Look past the first bad place for frames that tell how much was durable."""
+        self.stop = at
+        while True:
+            frame, content, _ = self._window.find_frame(at, self.header.salt)
+            if frame is None:
+                break
+            self.synced = max(self.synced, frame.synced)
+            at = frame.end
+        self.torn_bytes = content - self.end
+        self.check(self.synced)

@@ -14,22 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from vecstore.errors import CorruptData, InvalidInput, UnsupportedFormat
+from vecstore.storage.checksums import sealed_line
+from vecstore.storage.file_names import (
+    CURRENT,
+    DATA_FILE,
+    DRAFT,
+    ROLES,
+    manifest_name,
+    manifest_number,
+)
 from vecstore.storage.files import Files
 from vecstore.storage.layout import UNREADABLE, existing_size
 
 FORMAT = 1
-ROLES = {"vectors", "hnsw_index", "metadata", "ids", "checksums"}
-CURRENT = "CURRENT"
-DRAFT = "CURRENT.tmp"
-LOCK = "LOCK"
 MAX_MANIFEST_BYTES = 1 << 20
-_NAME = re.compile(r"(vectors|hnsw_index|metadata|ids|checksums)-[0-9]{6,}\.bin")
-_OWN = re.compile(
-    r"LOCK|CURRENT|CURRENT\.tmp|snapshots|manifest-[0-9]{6,}\.json|wal-[0-9]{6,}\.log|"
-    + _NAME.pattern
-)
-_LOG = re.compile(r"wal-([0-9]{6,18})\.log")
-_CURRENT_LINE = re.compile(rb"(manifest-([0-9]{6,18})\.json) ([0-9a-f]{8})\n")
+MAX_LINE_BYTES = 4096
+"""More than `CURRENT` holds, or the note of a snapshot."""
+_CURRENT_LINE = re.compile(rb"(manifest-[0-9]{6,18}\.json) ([0-9a-f]{8})\n")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Manifest:
     @property
     def name(self) -> str:
         """The manifest's own file name."""
-        return f"manifest-{self.generation:06d}.json"
+        return manifest_name(self.generation)
 
     def to_bytes(self) -> bytes:
         """
@@ -113,79 +114,25 @@ class Manifest:
         bytes
             Its file.
         """
-        line = json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, sort_keys=True).encode()
-        return line + b"\n%08x\n" % zlib.crc32(line)
+        fields = {"format": FORMAT, **dataclasses.asdict(self)}
+        return sealed_line(json.dumps(fields, sort_keys=True).encode())
 
 
-def is_own(name: str) -> bool:
+def current_line(manifest: Manifest) -> bytes:
     """
-    Say whether a file name is one that stores use.
+    Say what `CURRENT` holds while a generation is the store.
 
     Parameters
     ----------
-    name : str
-        Without directory.
+    manifest : Manifest
+        Of the generation.
 
     Returns
     -------
-    bool
-        True for `LOCK`, `CURRENT` and numbered files.
+    bytes
+        One line.
     """
-    return _OWN.fullmatch(name) is not None
-
-
-def file_name(role: str, generation: int) -> str:
-    """
-    Name a binary file.
-
-    Parameters
-    ----------
-    role : str
-        Such as ``"vectors"``.
-    generation : int
-        In which it was begun.
-
-    Returns
-    -------
-    str
-        Such as ``"vectors-000003.bin"``.
-    """
-    return f"{role}-{generation:06d}.bin"
-
-
-def log_name(number: int) -> str:
-    """
-    Name a log.
-
-    Parameters
-    ----------
-    number : int
-        From 1 on.
-
-    Returns
-    -------
-    str
-        Such as ``"wal-000012.log"``.
-    """
-    return f"wal-{number:06d}.log"
-
-
-def log_number(name: str) -> int:
-    """
-    Read the number of a log from its name.
-
-    Parameters
-    ----------
-    name : str
-        A file name.
-
-    Returns
-    -------
-    int
-        0 where the file is no log.
-    """
-    match = _LOG.fullmatch(name)
-    return int(match[1]) if match is not None and log_name(int(match[1])) == name else 0
+    return f"{manifest.name} {zlib.crc32(manifest.to_bytes()):08x}\n".encode()
 
 
 def draft(files: Files, root: Path, manifest: Manifest) -> None:
@@ -201,10 +148,8 @@ def draft(files: Files, root: Path, manifest: Manifest) -> None:
     manifest : Manifest
         Whose files are written and synced.
     """
-    data = manifest.to_bytes()
-    files.write_new(root / manifest.name, [data])
-    line = f"{manifest.name} {zlib.crc32(data):08x}\n".encode()
-    files.write_new(root / DRAFT, [line])
+    files.write_new(root / manifest.name, [manifest.to_bytes()])
+    files.write_new(root / DRAFT, [current_line(manifest)])
     files.sync_directory(root)
 
 
@@ -226,6 +171,22 @@ def swap(files: Files, root: Path) -> None:
     """
     files.replace(root / DRAFT, root / CURRENT)
     files.sync_directory(root)
+
+
+def swap_again(files: Files, root: Path) -> None:
+    """
+    Let `CURRENT` say once more what it says, in case that only the cache knows of the last time.
+
+    Parameters
+    ----------
+    files : Files
+        The file system.
+    root : Path
+        A store that `read_current` accepts.
+    """
+    files.write_new(root / DRAFT, [files.read(root / CURRENT, MAX_LINE_BYTES)])
+    files.sync_directory(root)
+    swap(files, root)
 
 
 def read_current(files: Files, root: Path) -> Manifest:
@@ -264,7 +225,7 @@ def read_current(files: Files, root: Path) -> Manifest:
 
 def _current_line(files: Files, root: Path) -> bytes:
     existing_size(files, root / CURRENT)
-    return files.read(root / CURRENT, 4096)
+    return files.read(root / CURRENT, MAX_LINE_BYTES)
 
 
 def _named_in(files: Files, root: Path, line: bytes) -> Manifest:
@@ -274,9 +235,9 @@ def _named_in(files: Files, root: Path, line: bytes) -> Manifest:
     path = root / match[1].decode()
     existing_size(files, path)
     data = files.read(path, MAX_MANIFEST_BYTES)
-    if zlib.crc32(data) != int(match[3], 16):
+    if zlib.crc32(data) != int(match[2], 16):
         raise CorruptData(path, 0, "the manifest does not match the checksum in CURRENT")
-    return parse_manifest(path, data, int(match[2]))
+    return parse_manifest(path, data, manifest_number(path.name))
 
 
 def parse_manifest(path: Path, data: bytes, generation: int) -> Manifest:
@@ -335,6 +296,6 @@ def _checked(fields: dict[str, Any], generation: int) -> Manifest:
         raise InvalidInput("files", f"the roles {sorted(ROLES)}", sorted(manifest.files))
     if manifest.n_live + manifest.n_soft > manifest.n:
         raise InvalidInput("n_live + n_soft", f"at most {manifest.n}", manifest.n_live)
-    if not all(_NAME.fullmatch(entry.name) for entry in manifest.files.values()):
+    if not all(DATA_FILE.fullmatch(entry.name) for entry in manifest.files.values()):
         raise InvalidInput("files", "names that stores use", sorted(manifest.files))
     return manifest

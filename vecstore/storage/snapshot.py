@@ -11,6 +11,7 @@ last step renames, and goes the same way: whoever lists sees whole snapshots. Do
 a crash are swept when the store is opened. Not here: when a snapshot is made (`engine.snapshots`).
 """
 
+import contextlib
 import dataclasses
 import errno
 import json
@@ -27,14 +28,16 @@ from vecstore.errors import (
     UnsupportedFormat,
 )
 from vecstore.model import SnapshotInfo
+from vecstore.storage.checksums import sealed_line, unsealed_line
+from vecstore.storage.file_names import file_name, manifest_name
 from vecstore.storage.files import Files
 from vecstore.storage.layout import UNREADABLE, existing_size
 from vecstore.storage.manifest import (
     FORMAT,
+    MAX_LINE_BYTES,
     MAX_MANIFEST_BYTES,
     FileEntry,
     Manifest,
-    file_name,
     parse_manifest,
 )
 
@@ -60,14 +63,14 @@ class Note(NamedTuple):
     manifest: Manifest
 
 
-def checked_name(call: str, name: object) -> str:
+def checked_name(argument: str, name: object) -> str:
     """
     Check the name of a snapshot.
 
     Parameters
     ----------
-    call : str
-        For errors.
+    argument : str
+        What brought it, for errors.
     name : object
         What came.
 
@@ -83,7 +86,7 @@ def checked_name(call: str, name: object) -> str:
     """
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         expected = "1 to 128 ASCII letters, digits, dots, - and _, not beginning with a dot"
-        raise InvalidInput.of(f"{call}(name)", expected, name)
+        raise InvalidInput.of(argument, expected, name)
     return name
 
 
@@ -152,20 +155,30 @@ def create(files: Files, root: Path, name: str, manifest: Manifest, now: int) ->
     """
     if name in snapshot_names(files, root):
         raise AlreadyExists(f"the snapshot {name!r}", "delete it first, or take another name")
-    folder = root / FOLDER
+    folder, place = root / FOLDER, place_of(root, name)
     partial = folder / f".{name}.partial"
-    _remove_tree(files, partial)
-    files.make_directory(partial)
-    for entry in manifest.files.values():
-        link_or_copy(files, root / entry.name, partial / entry.name, entry.length)
-    data = manifest.to_bytes()
-    files.write_new(partial / manifest.name, [data])
-    note = {"format": FORMAT, "name": name, "created_at": now, "generation": manifest.generation}
-    line = json.dumps({**note, "crc": zlib.crc32(data)}, sort_keys=True).encode()
-    files.write_new(partial / NOTE, [line + b"\n%08x\n" % zlib.crc32(line)])
-    files.sync_directory(partial)
-    files.replace(partial, place_of(root, name))
-    files.sync_directory(folder)
+    try:
+        _remove_tree(files, partial)
+        files.make_directory(partial)
+        for entry in manifest.files.values():
+            link_or_copy(files, root / entry.name, partial / entry.name, entry.length)
+        data = manifest.to_bytes()
+        files.write_new(partial / manifest.name, [data])
+        note = {"format": FORMAT, "name": name, "created_at": now}
+        note |= {"generation": manifest.generation, "crc": zlib.crc32(data)}
+        files.write_new(partial / NOTE, [sealed_line(json.dumps(note, sort_keys=True).encode())])
+        files.sync_directory(partial)
+        files.replace(partial, place)
+        files.sync_directory(folder)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            # subtle: names whose sync failed may never become durable; they are made anew
+            # next time, and so is the folder, which stays if it holds other snapshots
+            if name in snapshot_names(files, root):
+                files.replace(place, partial)
+            _remove_tree(files, partial)
+            files.remove_directory(folder)
+        raise
 
 
 def link_or_copy(files: Files, source: Path, target: Path, length: int) -> None:
@@ -191,7 +204,7 @@ def link_or_copy(files: Files, source: Path, target: Path, length: int) -> None:
         files.write_new(target, files.blocks(source, length))
 
 
-def read_note(files: Files, root: Path, name: str, call: str) -> Note:
+def read_note(files: Files, root: Path, name: str, argument: str) -> Note:
     """
     Read what a snapshot says of itself.
 
@@ -203,8 +216,8 @@ def read_note(files: Files, root: Path, name: str, call: str) -> Note:
         The store.
     name : str
         Checked.
-    call : str
-        For errors.
+    argument : str
+        What brought the name, for errors.
 
     Returns
     -------
@@ -221,13 +234,12 @@ def read_note(files: Files, root: Path, name: str, call: str) -> Note:
         If a newer version wrote it.
     """
     if name not in snapshot_names(files, root):
-        raise SnapshotNotFound(name, call)
+        raise SnapshotNotFound(name, argument)
     place = place_of(root, name)
     path = place / NOTE
     existing_size(files, path)
-    raw = files.read(path, 4096)
-    line = raw.partition(b"\n")[0]
-    if raw != line + b"\n%08x\n" % zlib.crc32(line):
+    line = unsealed_line(files.read(path, MAX_LINE_BYTES))
+    if line is None:
         raise CorruptData(path, 0, "it does not match its checksum")
     try:
         fields: dict[str, Any] = json.loads(line)
@@ -237,7 +249,7 @@ def read_note(files: Files, root: Path, name: str, call: str) -> Note:
         raise CorruptData(path, 0, f"it cannot be read: {exc}") from exc
     if version != FORMAT:
         raise UnsupportedFormat(path, version, FORMAT)
-    source = place / f"manifest-{generation:06d}.json"
+    source = place / manifest_name(generation)
     existing_size(files, source)
     data = files.read(source, MAX_MANIFEST_BYTES)
     if zlib.crc32(data) != crc:
@@ -248,9 +260,9 @@ def read_note(files: Files, root: Path, name: str, call: str) -> Note:
 _NUMBERS = ("generation", "crc", "created_at")
 
 
-def info_of(files: Files, root: Path, name: str, note: Note) -> SnapshotInfo:
+def describe(files: Files, root: Path, name: str, argument: str) -> SnapshotInfo:
     """
-    Measure a snapshot.
+    Measure a snapshot, a damaged one as well.
 
     Parameters
     ----------
@@ -260,21 +272,34 @@ def info_of(files: Files, root: Path, name: str, note: Note) -> SnapshotInfo:
         The store.
     name : str
         Checked.
-    note : Note
-        What it says of itself.
+    argument : str
+        What brought the name, for errors.
 
     Returns
     -------
     SnapshotInfo
         With the bytes that only it has.
+
+    Raises
+    ------
+    SnapshotNotFound
+        If there is none of this name.
     """
-    place, own = place_of(root, name), 0
-    for file in files.names(place):
-        usage = files.usage(place / file)
-        own += usage.allocated if usage.links == 1 else 0
-    manifest = note.manifest
-    size = sum(entry.length for entry in manifest.files.values())
-    return SnapshotInfo(name, note.created_at, manifest.seqno, manifest.n_live, size, own)
+    place, size, own = place_of(root, name), 0, 0
+    try:
+        note = read_note(files, root, name, argument)
+    except (CorruptData, UnsupportedFormat, OSError) as exc:
+        note, problem = None, str(exc)
+    with contextlib.suppress(OSError):  # it is damaged: count what there is
+        for file in files.names(place):
+            usage = files.usage(place / file)
+            size += usage.size
+            own += usage.allocated if usage.links == 1 else 0
+    if note is None:
+        return SnapshotInfo(name, 0, 0, 0, size, own, problem)
+    size = sum(entry.length for entry in note.manifest.files.values())
+    seqno, records = note.manifest.seqno, note.manifest.n_live
+    return SnapshotInfo(name, note.created_at, seqno, records, size, own)
 
 
 def delete(files: Files, root: Path, name: str) -> None:
@@ -329,7 +354,6 @@ def bring_back(
             blocks = files.blocks(place / entry.name, entry.length)
             files.write_new(root / new, blocks)
         else:
-            files.remove(root / new)  # of an attempt that a crash cut short
             link_or_copy(files, place / entry.name, root / new, entry.length)
         entries[role] = dataclasses.replace(entry, name=new)
     return entries

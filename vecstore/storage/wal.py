@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
+from vecstore.storage.file_names import log_name
 from vecstore.storage.files import Buffer, Files, OpenFile
 from vecstore.storage.frames import (
     COMMIT,
@@ -22,7 +23,6 @@ from vecstore.storage.frames import (
     pack_frame,
     pack_log_header,
 )
-from vecstore.storage.manifest import log_name
 
 PREPARED_BYTES = 1 << 20
 _SMALL_BYTES = 1 << 18
@@ -48,9 +48,9 @@ class Log:
     synced : int
         Offset known to be durable; set by who syncs.
     told : int
-        The greatest `synced` that a frame in it has, or its end where a mark is the last.
-    epoch : int
-        Counts how often frames were taken back, so that a sync that ran meanwhile is not believed.
+        No more than the greatest `synced` that a frame in it has; its end where a mark is the last.
+    uncut : bool
+        Whether frames were taken back, and this is not durable yet.
     """
 
     def __init__(self, file: OpenFile, header: LogHeader, end: int, seqno: int) -> None:
@@ -59,10 +59,9 @@ class Log:
         self.end = end
         self.seqno = seqno
         self.synced = end
-        self.epoch = 0
         self.told = 0
         self._room = end
-        self._uncut = False
+        self.uncut = False
 
     @classmethod
     def create(cls, files: Files, root: Path, seqno: int, last: Self | None = None) -> Self:
@@ -138,6 +137,7 @@ class Log:
     def _write(self, seqno: int, kind: int, chunks: Sequence[Buffer], prepare: bool) -> None:
         self.finish_cut()
         begin = at = self.end
+        synced = self.synced  # whoever syncs may set it meanwhile
         size = sum(len(chunk) for chunk in chunks)
         last = max(0, size - 1) // MAX_PAYLOAD_BYTES
         try:
@@ -147,17 +147,15 @@ class Log:
             for part, payload in enumerate(_parts(chunks) if last else [b"".join(chunks)]):
                 flags = COMMIT if part == last and kind != MARK else 0
                 salt = self.header.salt
-                head = pack_frame(salt, seqno, self.synced, kind, flags, part, payload)
+                head = pack_frame(salt, seqno, synced, kind, flags, part, payload)
                 self.file.write(at, [head + payload])
                 at += len(head) + len(payload)
             if prepare and size < _SMALL_BYTES:
                 self.file.hurry(begin, at - begin)
+            self.told, self.end, self._room = synced, at, max(self._room, at)
         except BaseException:
             self.take_back(begin, self.seqno, best_effort=True)
             raise
-        self.told = self.synced
-        self.end = at
-        self._room = max(self._room, at)
 
     def take_back(self, end: int, seqno: int, *, best_effort: bool = False) -> bool:
         """
@@ -182,18 +180,19 @@ class Log:
         OSError
             If the system refuses.
         """
-        self._uncut = True
-        self.epoch += 1
+        self.uncut = True
+        if end < self.end:
+            self.told = 0  # what frames told of it may go with them
         self.end, self.seqno = end, seqno
         self.synced = min(self.synced, end)
-        self._room, self.told = end, min(self.told, end)
+        self._room = end
         try:
             self.file.resize(end)
             if not best_effort:
                 # subtle: parts of the call that is gone must not come back behind parts of the
                 # next one, which has the same number
                 self.file.sync()
-                self._uncut = False
+                self.uncut = False
         except OSError:
             if not best_effort:
                 raise
@@ -202,7 +201,7 @@ class Log:
 
     def finish_cut(self) -> None:
         """Make durable that frames were taken back, where they were."""
-        if self._uncut:
+        if self.uncut:
             self.take_back(self.end, self.seqno)
 
     def trim(self) -> None:
