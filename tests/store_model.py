@@ -173,13 +173,17 @@ class Model:
 
     # ---- comparing a store with it
 
-    def check_contents(self, store):
-        """Compare everything that a store holds."""
+    def check_records(self, records):
+        """Compare what `records(deleted=True)` gives."""
         found = [
             (r.id, r.vector.tolist(), r.metadata, r.created_at, r.expires_at, r.deleted_at)
-            for r in store.records(deleted=True)
+            for r in records
         ]
         assert found == [slot[:-1] for slot in self.kept]
+
+    def check_contents(self, store):
+        """Compare everything that a store holds."""
+        self.check_records(store.records(deleted=True))
         assert [record.id for record in store.records()] == self.ids()
 
     def check_counts(self, store):

@@ -79,7 +79,9 @@ class Copies:
         if self.reader is None:
             self.reader = self.handle(mode="r")
         else:
+            begun, then = self.reader.records(deleted=True), self.as_it_was(self.read_seqno)
             self.reader.refresh()
+            then.check_records(begun)
         seqno = self.reader.stats().seqno
         assert max(self.read_seqno, self.told, self.seqno - 1) <= seqno <= self.seqno
         self.read_seqno = seqno
