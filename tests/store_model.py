@@ -3,17 +3,32 @@ What a store is, in a hundred lines: a list of slots, and brute force.
 
 Every upsert and restore appends a slot, an id leads to its newest slot, nothing is reused before
 `compact`. `Model` has the calls of `vecstore.VecStore` under their names; each gives what the
-store must give, and raises `NotFound` where the store must.
+store must give, and raises `NotFound` where the store must. Besides, what calls are made with.
 """
 
 import contextlib
 from typing import NamedTuple
 
 import numpy as np
+from hypothesis import strategies as st
 
 from tests.stores import euclidean, nearest
 from vecstore.errors import NotFound
 from vecstore.model import BatchReport, UpsertReport
+
+ids = st.sampled_from(["a", "b", "r0", "r1", "r33"])
+points = st.lists(st.integers(-3, 3), min_size=3, max_size=3)
+payloads = st.dictionaries(st.sampled_from("xyz"), st.one_of(st.none(), st.booleans(), st.text()))
+ttls = st.sampled_from([None, None, 1, 2.5, 30])
+operations = st.one_of(
+    st.fixed_dictionaries(
+        {"op": st.just("upsert"), "id": ids, "vector": points},
+        optional={"metadata": payloads, "ttl_s": ttls},
+    ),
+    st.fixed_dictionaries({"op": st.sampled_from(["soft_delete", "restore"]), "id": ids}),
+    st.fixed_dictionaries({"op": st.just("delete"), "id": ids}),
+    st.fixed_dictionaries({"op": st.just("update_metadata"), "id": ids, "metadata": payloads}),
+)
 
 
 class Slot(NamedTuple):

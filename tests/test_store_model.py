@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 
 import vecstore
 from tests.storage.damage import abandon
-from tests.store_model import Model
+from tests.store_model import Model, ids, operations, payloads, points, ttls
 from tests.store_model_copies import Copies
 from tests.stores import Clock
 from vecstore.errors import NotFound
@@ -37,20 +37,7 @@ CONFIG = {
     "hnsw": {"m": 2, "ef_construction": 4, "ef_search": 2},
 }
 
-ids = st.sampled_from(["a", "b", "r0", "r1", "r33"])
-vectors = st.lists(st.integers(-3, 3), min_size=3, max_size=3)
-payloads = st.dictionaries(st.sampled_from("xyz"), st.one_of(st.none(), st.booleans(), st.text()))
-ttls = st.sampled_from([None, None, 1, 2.5, 30])
 beams = st.sampled_from([None, 1, 5, 400])
-operations = st.one_of(
-    st.fixed_dictionaries(
-        {"op": st.just("upsert"), "id": ids, "vector": vectors},
-        optional={"metadata": payloads, "ttl_s": ttls},
-    ),
-    st.fixed_dictionaries({"op": st.sampled_from(["soft_delete", "restore"]), "id": ids}),
-    st.fixed_dictionaries({"op": st.just("delete"), "id": ids}),
-    st.fixed_dictionaries({"op": st.just("update_metadata"), "id": ids, "metadata": payloads}),
-)
 
 
 class StoreModel(Copies, RuleBasedStateMachine):
@@ -112,11 +99,11 @@ class StoreModel(Copies, RuleBasedStateMachine):
         rows = np.random.default_rng(n).integers(-5, 6, (n, 3)).tolist()
         self.both("upsert_many", [f"r{i}" for i in range(n)], rows or np.zeros((0, 3)))
 
-    @rule(record_id=ids, vector=vectors, metadata=payloads, ttl_s=ttls)
+    @rule(record_id=ids, vector=points, metadata=payloads, ttl_s=ttls)
     def upsert(self, record_id, vector, metadata, ttl_s):
         self.both("upsert", record_id, vector, metadata, ttl_s=ttl_s)
 
-    @rule(records=st.lists(st.tuples(ids, vectors, payloads), min_size=1, max_size=12))
+    @rule(records=st.lists(st.tuples(ids, points, payloads), min_size=1, max_size=12))
     def upsert_many(self, records):
         self.both("upsert_many", *(list(column) for column in zip(*records, strict=True)))
 
@@ -186,18 +173,15 @@ class StoreModel(Copies, RuleBasedStateMachine):
         assert grows in ([0, 1] if before.log_bytes <= FRAME_HEADER_BYTES else [1])
         self.told = self.seqno
 
-    @rule()
-    def reopen(self):
+    @rule(killed=st.booleans())
+    def reopen(self, killed):
         fingerprint = self.store.fingerprint()
-        self.store.close()
+        if killed:
+            abandon(self.store)
+        else:
+            self.store.close()
+            self.told = self.seqno
         assert self.store.closed
-        self.told = self.seqno
-        self.open_again(fingerprint)
-
-    @rule()
-    def be_killed(self):
-        fingerprint = self.store.fingerprint()
-        abandon(self.store)
         self.open_again(fingerprint)
 
     def open_again(self, fingerprint):
@@ -215,14 +199,14 @@ class StoreModel(Copies, RuleBasedStateMachine):
 
         assert report.ok, report.problems
 
-    @rule(query=vectors, k=st.sampled_from([0, 1, 2, 5, 17, 1000]), ef=beams, trace=st.booleans())
+    @rule(query=points, k=st.sampled_from([0, 1, 2, 5, 17, 1000]), ef=beams, trace=st.booleans())
     def query(self, query, k, ef, trace):
         result = self.store.query(query, k=k, ef=ef, trace=trace)
 
         self.model.check_hits(result, query, k, exact=result.exact)
         assert trace or result.trace is None
 
-    @rule(queries=st.lists(vectors, min_size=1, max_size=3), k=st.integers(0, 20), ef=beams)
+    @rule(queries=st.lists(points, min_size=1, max_size=3), k=st.integers(0, 20), ef=beams)
     def query_many(self, queries, k, ef):
         batch = self.store.query_many(queries, k=k, ef=ef)
 
@@ -271,7 +255,8 @@ class StoreModel(Copies, RuleBasedStateMachine):
         self.begun = (self.store.records(deleted=True), Model(self.clock, self.model.slots))
 
     @invariant()
-    def a_seqno_is_one_state_and_later_calls_have_later_ones(self):
+    def the_newest_is_a_state(self):
+        """One seqno is one state, and later calls have later ones."""
         seqno, state = self.store.stats().seqno, tuple(self.model.slots)
         assert seqno >= self.seqno
         assert self.states.setdefault(seqno, state) == state
@@ -285,7 +270,7 @@ class StoreModel(Copies, RuleBasedStateMachine):
 
 
 SETTINGS = settings(
-    max_examples=60,
+    max_examples=50,
     stateful_step_count=30,
     deadline=None,
     database=None,

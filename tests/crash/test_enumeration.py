@@ -41,12 +41,12 @@ def recorded():
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "level"), recorded())
 def test_store_comes_back_as_it_was_when_it_crashed_in_any_way(name, level):
-    how = {"n_chosen": sized(18 if level == "full" else 8, 1), "n_again": 2}
+    how = {"n_chosen": sized(24 if level == "full" else 8, 1), "n_again": 2}
     how["sampled"] = sized(40, 60)
     if (name, level) == TWICE:
         how = {**EVERY, "sampled": sized(1, 9)}
     if name in LARGE:
-        how |= {"n_chosen": sized(3, 1), "sampled": 200}
+        how |= {"n_chosen": sized(6, 1), "sampled": 200}
 
     enumeration = Enumeration(at_level(name, level), n_seeds=2, **how)
 
