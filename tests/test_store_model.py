@@ -24,6 +24,7 @@ from hypothesis.stateful import (
 )
 
 import vecstore
+from tests.larger_data import sized
 from tests.storage.damage import abandon
 from tests.store_model import Model, ids, operations, payloads, points, ttls
 from tests.store_model_copies import Copies
@@ -270,14 +271,22 @@ class StoreModel(Copies, RuleBasedStateMachine):
 
 
 SETTINGS = settings(
-    max_examples=50,
+    max_examples=40,
     stateful_step_count=30,
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-StoreModel.TestCase.settings = SETTINGS
-TestStoreModel = StoreModel.TestCase
+AT_LENGTH = settings(SETTINGS, max_examples=sized(1000, 20))
+
+
+class TestStoreModel(StoreModel.TestCase):
+    settings = SETTINGS
+
+
+@pytest.mark.slow
+class TestStoreModelAtLength(StoreModel.TestCase):
+    settings = AT_LENGTH
 
 
 def test_no_call_of_a_store_is_without_a_rule():

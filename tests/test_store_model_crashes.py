@@ -9,13 +9,14 @@ import contextlib
 from pathlib import Path
 from unittest import mock
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
 from tests.storage.crashing import CrashingFiles
 from tests.storage.damage import abandon
 from tests.storage.medium import CONTENT, EVERYTHING, NAMES, NOTHING, seeded
-from tests.test_store_model import CONFIG, SETTINGS, StoreModel
+from tests.test_store_model import AT_LENGTH, CONFIG, SETTINGS, StoreModel
 
 WHERE_FILES_ARE_MADE = ["store", "engine.backup", "engine.salvage"]
 choices = st.one_of(
@@ -54,5 +55,10 @@ class CrashModel(StoreModel):
         self.open_again(fingerprint)
 
 
-CrashModel.TestCase.settings = SETTINGS
-TestCrashModel = CrashModel.TestCase
+class TestCrashModel(CrashModel.TestCase):
+    settings = SETTINGS
+
+
+@pytest.mark.slow
+class TestCrashModelAtLength(CrashModel.TestCase):
+    settings = AT_LENGTH

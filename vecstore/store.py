@@ -258,19 +258,13 @@ class VecStore:
         """Give maps, log and lock back, whatever state they are in."""
         journal, parts = self._writer.journal, self._parts
         if journal is not None:
-            journal.stop()
+            journal.thread.stop()
             journal.abandon()
         if parts.lock is not None:
             parts.lock.release()
         for part in (parts.writer, parts.saver, parts.follower):
             if part is not None and not sys.is_finalizing():
                 part.let_go()
-
-    def _settle(self) -> None:
-        """Leave word that nothing here is in doubt, which it is after a failed fsync."""
-        journal, lock = self._writer.journal, self._parts.lock
-        if lock is not None and journal is not None and journal.failure is None:
-            lock.settle()
 
     def _view(self) -> ReadView:
         view = self._writer.view  # before the look at `closed`, which is set before it lets go
@@ -1302,9 +1296,10 @@ class VecStore:
             with self._maintenance.alone("close()"):
                 if not writer.closed and saver is not None:
                     if journal is not None:
-                        journal.stop()
+                        journal.thread.stop()
                     saver.close()
-                    self._settle()
+                    if saver.settled and self._parts.lock is not None:
+                        self._parts.lock.settle()
                 writer.closed = True
         except (CorruptData, StorePoisoned):
             writer.closed = True  # trying again would meet the same
@@ -1312,7 +1307,7 @@ class VecStore:
         except BaseException:
             self._maintenance.resume()  # not closed: the caller may make room and try again
             if journal is not None:
-                journal.resume()
+                journal.thread.resume()
             raise
         finally:
             if writer.closed:

@@ -6,6 +6,9 @@ not durable, or never can be: a name that a failed fsync dropped looks like any 
 acknowledges must not rest on that.
 """
 
+import contextlib
+import errno
+
 import pytest
 
 from tests.crash.cases import CASES, begun, model
@@ -17,6 +20,8 @@ from tests.storage.medium import CONTENT, NAMES, NOTHING, seeded
 from vecstore.errors import NotFound, StorePoisoned
 
 MOST = 2000
+NAMED = ("replace", "sync_directory")
+CHOICES = (NOTHING, CONTENT, NAMES, *map(seeded, range(2)))
 
 
 LATER = one("create_snapshot", "later")
@@ -42,6 +47,8 @@ KINDS = {
     "killed before": (KillingFiles, {"dead": True}),
     "killed after": (KillingFiles, {"dead": True, "late": True}),
     "killed in the middle": (KillingFiles, {"dead": True, "late": True, "counted": ("write",)}),
+    "no descriptors": (FailingFiles, {"counted": NAMED, "error": errno.EMFILE}),
+    "renamed, but refused": (FailingFiles, {"counted": NAMED, "late": True}),
     "names and pages dropped": (FailingFiles, {"counted": SYNCS, "loses": True}),
     "names and pages only shown": (FailingFiles, {"counted": SYNCS, "loses": True, "shows": True}),
 }
@@ -67,6 +74,9 @@ class Lives:
 
     def run(self):
         self._first()
+        if self.done:
+            for choice in CHOICES:
+                self._check_survivor(choice, self._possible())
         second = self._open(self._files.inner, "second")
         with second.ending():
             second.verify()
@@ -76,8 +86,8 @@ class Lives:
                 second.take(len(self._steps) + number, more[-1])
                 wanted = second.state()
                 assert wanted in self._possible(*more)
-                for choice in (NOTHING, CONTENT, NAMES, seeded(0), seeded(1)):
-                    self._check_survivor(choice, wanted, self._possible(*more))
+                for choice in CHOICES:
+                    self._check_survivor(choice, self._possible(*more), wanted)
 
     def _open(self, files, word):
         return Session(files, self._settings, word)
@@ -94,26 +104,32 @@ class Lives:
                 except (Killed, StorePoisoned):
                     self.unknown = number
                     return
+                except OSError:
+                    self.unknown = number
+                    continue
                 except NotFound:
                     continue
                 self.done.append(number)
+            with contextlib.suppress(Killed, OSError, StorePoisoned):
+                session.close()
 
     def _possible(self, *more):
         done = tuple(self.done)
-        maybe = [] if self.unknown is None else [(*done, self.unknown)]
+        maybe = [] if self.unknown is None else [tuple(sorted([*done, self.unknown]))]
         return [model(self._case, steps, *more) for steps in (done, *maybe)]
 
-    def _check_survivor(self, choice, wanted, possible):
+    def _check_survivor(self, choice, possible, wanted=None):
+        """Crash; find the state that there was, or one of those that are possible."""
         third = self._open(self._files.inner.crash(choice), "third")
         with third.ending():
             third.verify()
             where = (choice.name, self.done, self.unknown)
-            assert third.data() == wanted.data, where
+            states = [wanted] if wanted is not None else possible
+            assert third.data() in [state.data for state in states], where
             if self._files.loses and self._step.startswith("delete_snapshot"):
                 return  # that call raised, and part of the snapshot may be there again
             # a snapshot whose making or deleting was not acknowledged may still go either way
-            kept = [wanted.snapshots, *(state.snapshots for state in possible)]
-            assert third.state().snapshots in kept, where
+            assert third.state().snapshots in [s.snapshots for s in (*states, *possible)], where
 
     @property
     def _step(self):
@@ -137,7 +153,7 @@ def lives(case, kind, stride):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_second_writer_acknowledges_survives_when_the_first_ended_anywhere(kind):
-    assert lives("creation", kind, stride=2) > 2
+    assert lives("creation", kind, stride=1) > 5
     assert lives("everything", kind, stride=13) > 2
 
 

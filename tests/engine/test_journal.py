@@ -16,6 +16,7 @@ from vecstore.config import StoreConfig
 from vecstore.engine import journal as module
 from vecstore.engine.journal import Journal
 from vecstore.errors import StorePoisoned
+from vecstore.storage.files import SyncFailed
 from vecstore.storage.frames import FRAME_HEADER_BYTES, LOG_HEADER_BYTES
 from vecstore.storage.wal import Log
 
@@ -48,14 +49,14 @@ def begin(files):
         config = StoreConfig(durability=durability, maintenance=maintenance, **config)
         log = Log.create(files, HOME, 0)
         journal = Journal(files, HOME, log, 0, threading.RLock(), config)
-        journal._stop = journal.glass = Hourglass()
+        journal.thread._stop = journal.glass = Hourglass()
         journal._done = journal.line = Line()
         begun.append(journal)
         return journal
 
     yield begin
     for journal in begun:
-        journal.stop()
+        journal.thread.stop()
         journal.abandon()
 
 
@@ -78,10 +79,10 @@ def fail_syncs(files, *, dead=False):
 
 def ended(journal):
     """Wait until the thread of a journal has nothing to do any more."""
-    thread = journal._thread
+    thread = journal.thread._thread
     if thread is not None:
         thread.join(PATIENCE_S)
-    return journal._thread is None
+    return journal.thread._thread is None
 
 
 # ---- group commit
@@ -206,7 +207,7 @@ def test_nothing_is_synced_and_no_thread_started_when_durability_is_off(begin, s
 
     assert len(syncs) == before
     assert journal.log.synced == LOG_HEADER_BYTES
-    assert journal._thread is None
+    assert journal.thread._thread is None
 
 
 @pytest.mark.parametrize("durability", ["full", "interval", "off"])
@@ -216,7 +217,7 @@ def test_no_thread_is_started_when_maintenance_is_inline(begin, durability):
     for _ in range(5):
         journal.wait(append(journal))
 
-    assert journal._thread is None
+    assert journal.thread._thread is None
 
 
 def test_calls_are_synced_once_an_interval_when_there_are_no_threads(begin, syncs, monkeypatch):
@@ -288,6 +289,25 @@ def test_a_thread_syncs_every_interval_when_calls_come_and_come(begin, syncs):
         assert (1, journal.log.synced) == position == journal.position
 
 
+def test_a_thread_goes_on_when_the_system_refuses_something_meanwhile(begin, files):
+    journal = begin("interval", "background", sync_interval_s=7)
+    journal.wait(append(journal))
+    journal.glass.runs()
+    before = journal.position
+    append(journal)
+    journal.take_back(before, 1)
+    files.counted = ("resize",)
+    files.fail_after(0)  # what was taken back cannot be cut off for good just now
+    journal.glass.turn()
+    journal.glass.runs()
+
+    journal.wait(append(journal))
+    journal.glass.turn()
+    journal.glass.runs()
+
+    assert journal._durable == journal.position
+
+
 # ---- marks
 
 
@@ -337,7 +357,7 @@ def test_close_makes_all_durable_and_says_so(begin, files, durability, maintenan
     for _ in range(3):
         journal.wait(append(journal))
     end = journal.log.end
-    journal.stop()
+    journal.thread.stop()
 
     journal.close()
 
@@ -345,7 +365,7 @@ def test_close_makes_all_durable_and_says_so(begin, files, durability, maintenan
     reader, found = read_all(image, HOME / FIRST)
     assert (len(found), reader.synced) == (3, end)
     assert image.size(HOME / FIRST) == end + FRAME_HEADER_BYTES
-    assert journal._thread is None
+    assert journal.thread._thread is None
 
 
 # ---- poison
@@ -515,6 +535,49 @@ def test_a_failed_fsync_poisons_when_what_was_taken_back_is_cut_off_for_good(
     # pages of the call before it may be lost, and the next sync would call them durable
     with pytest.raises(StorePoisoned):
         append(journal)
+
+
+def cut_short(*_):
+    raise CutShort
+
+
+def test_a_failed_fsync_poisons_when_ctrl_c_comes_while_it_is_on_its_way(begin):
+    journal = begin()
+
+    def failing():
+        with journal.poisoning():
+            try:
+                raise SyncFailed(5, "fsync failed")
+            finally:
+                cut_short()
+
+    with pytest.raises(CutShort):
+        failing()
+
+    with pytest.raises(StorePoisoned):
+        journal.refuse_if_poisoned()
+
+
+def test_ctrl_c_does_not_poison_when_the_caller_is_handling_another_error(begin, files):
+    journal = begin()
+    position = append(journal)
+    other = SyncFailed(5, "of another store")
+    files.watchers.append(cut_short)
+
+    def poisoning():
+        with journal.poisoning():
+            cut_short()
+
+    for call in (poisoning, lambda: journal.sync(position)):
+        try:
+            raise other
+        except SyncFailed:
+            with pytest.raises(CutShort):
+                call()
+    files.watchers.pop()
+
+    journal.sync(position)
+    journal.refuse_if_poisoned()
 
 
 # ---- the next log

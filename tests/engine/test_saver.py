@@ -10,7 +10,7 @@ import pytest
 import vecstore
 from tests.engine.test_writer import opened, records
 from tests.storage.damage import abandon, stored
-from tests.storage.failing import FailingFiles
+from tests.storage.failing import GROWING, FailingFiles
 from tests.storage.watching import let_go, opened_through
 from tests.stores import SMALL, grid, names
 from vecstore.engine.saver import CLOSE_BYTES, CLOSE_SLOTS
@@ -86,6 +86,20 @@ def test_nothing_is_lost_when_one_operation_failed_and_it_is_tried_again(tmp_pat
         assert stored(root) == AFTER, told
         with vecstore.open(root) as again:
             assert again.fingerprint() == fingerprint
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_nothing_that_takes_room_is_left_when_a_generation_could_not_be_written(tmp_path, step):
+    for store, root, files, failure in failures(tmp_path, STEPS[step]):
+        saver = store._parts.saver
+        if not isinstance(failure, OSError) or files.done[files.at][0] not in GROWING:
+            continue
+        assert saver.settled
+        named = {"LOCK", "CURRENT", saver.manifest.name}
+        named |= {entry.name for entry in saver.manifest.files.values()}
+        logs = {path.name for path in root.glob("wal-*.log")}
+        assert {path.name for path in root.iterdir()} == named | logs, files.done[-3:]
+        assert len(logs) <= 2
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -234,3 +248,20 @@ def test_close_ends_the_store_and_keeps_the_log_when_a_damaged_file_would_be_cop
     path.write_bytes(sound)
     with vecstore.open(root, check="full") as again:
         assert again.ids() == [*names(20), "late"]
+
+
+def test_files_stay_when_it_is_unknown_which_generation_names_them(tmp_path):
+    root, files = tmp_path / "store", FailingFiles(counted=("replace", "write_new"))
+    with let_go(filled(root, files)) as store:
+        files.fail_after(len(["metadata", "hnsw_index", "ids", "checksums", "manifest", "draft"]))
+        files.late = True  # CURRENT is replaced, which nobody is told
+        with pytest.raises(OSError, match="replace"):
+            store.checkpoint()
+        store.upsert("after", [9, 9, 9, 9])
+        files.fail_after(0)
+        with pytest.raises(OSError, match="write_new"):
+            store.checkpoint()
+        assert not store._parts.saver.settled
+        abandon(store)
+
+    assert stored(root) == AFTER

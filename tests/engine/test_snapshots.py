@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import logging
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import pytest
 import vecstore
 from tests.crash.sessions import BusyFiles
 from tests.engine.test_writer import opened
-from tests.storage.failing import FailingFiles
+from tests.storage.failing import READS, FailingFiles
 from tests.storage.medium import NOTHING
-from tests.storage.watching import let_go
+from tests.storage.watching import WatchedFiles, let_go, opened_through
 from tests.stores import SMALL, grid, names
-from vecstore.errors import CorruptData
+from vecstore.engine.backup import write_backup
+from vecstore.errors import CorruptData, SnapshotNotFound
 
 
 class Stubborn(FailingFiles):
@@ -61,17 +63,91 @@ def test_all_snapshots_are_listed_when_one_is_damaged(store, tmp_path, file):
     assert store.list_snapshots() == [other]
 
 
-def test_a_snapshot_is_listed_when_nothing_is_left_of_it_but_a_name(store, tmp_path):
-    (tmp_path / "store" / "snapshots").mkdir()
-    (tmp_path / "store" / "snapshots" / "file").write_bytes(b"x")
-    (tmp_path / "store" / "snapshots" / "folder").mkdir()
+def test_a_snapshot_is_listed_when_nothing_is_left_of_it_but_a_folder(store, tmp_path):
+    (tmp_path / "store" / "snapshots" / "folder").mkdir(parents=True)
+    (tmp_path / "store" / "snapshots" / "file").write_bytes(b"somebody else's")
 
     listed = store.list_snapshots()
 
     assert [(info.name, info.size_bytes, bool(info.problem)) for info in listed] == [
-        ("file", 0, True),
-        ("folder", 0, True),
+        ("folder", 0, True)
     ]
+
+
+def test_what_is_not_ours_stays_when_leftovers_are_swept(store, tmp_path):
+    folder = tmp_path / "store" / "snapshots"
+    for name in (".a.partial", ".b.deleted", ".keep", "..partial"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "note").write_bytes(b"x")
+    (folder / ".DS_Store").write_bytes(b"x")
+    (folder / ".c.partial").write_bytes(b"not a folder")
+    store.close()
+
+    vecstore.open(tmp_path / "store").close()
+
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "..partial",
+        ".DS_Store",
+        ".c.partial",
+        ".keep",
+    ]
+
+
+def at_each_moment(root, call):
+    """Delete the snapshot "b" in the middle of a call; give what the call gives, or raises."""
+    for moment in range(1, 200):
+        with vecstore.open(root, config=SMALL) as writer:
+            writer.create_snapshot("b")
+            left = [moment]
+
+            def watch(name, file, left=left, writer=writer):
+                left[0] -= name in READS
+                if left[0] == 0:
+                    left[0] = -1
+                    writer.delete_snapshot("b")
+
+            try:
+                yield call(WatchedFiles(watch, counted=()))
+            except SnapshotNotFound as exc:
+                yield exc
+            if left[0] > 0:
+                return
+    raise AssertionError("no end")
+
+
+def test_snapshots_are_listed_when_one_is_deleted_meanwhile(store, tmp_path):
+    store.create_snapshot("a")
+    store.close()
+    root = tmp_path / "store"
+
+    def listed(files):
+        with let_go(opened_through(files, root, mode="r")) as reader:
+            return [(info.name, info.problem) for info in reader.list_snapshots()]
+
+    outcomes = list(at_each_moment(root, listed))
+
+    assert len(outcomes) > 10
+    assert all(found in ([("a", "")], [("a", ""), ("b", "")]) for found in outcomes)
+    assert outcomes[-1] == [("a", ""), ("b", "")]
+
+
+@pytest.mark.parametrize("what", ["verify", "backup"])
+def test_no_damage_is_seen_when_a_snapshot_is_deleted_meanwhile(store, tmp_path, what):
+    store.close()
+    root = tmp_path / "store"
+
+    def verified(files):
+        if what == "backup":
+            write_backup(files, root, io.BytesIO(), "b")
+            return True
+        with let_go(opened_through(files, root, mode="r")) as reader:
+            return reader.verify_snapshot("b").ok
+
+    outcomes = list(at_each_moment(root, verified))
+
+    assert outcomes[-1] is True
+    assert any(isinstance(found, SnapshotNotFound) for found in outcomes)
+    assert all(found is True or isinstance(found, SnapshotNotFound) for found in outcomes)
 
 
 def test_nothing_is_left_of_a_snapshot_when_making_it_failed(store, files, tmp_path):

@@ -227,7 +227,8 @@ class CrashingFiles(Files):
         file = self.open(path, create=path.name not in self._directory(path.parent))
         before = bytes(self._contents[file.node])
         if file.node in self._locked:
-            raise StoreLocked(path.parent, before.decode().strip())
+            known = before.decode().strip() if before != SETTLED else ""
+            raise StoreLocked(path.parent, known or "another process")
         return _CrashingLock(self, file.node, before)
 
     # ---- nodes
@@ -352,7 +353,7 @@ class _CrashingLock(_CrashingOpenFile):
     def __init__(self, files, node, before):
         super().__init__(files, node)
         files._locked.add(node)
-        self.settled = before == SETTLED
+        self.doubtful = before != SETTLED
         self._say(f"process {os.getpid()}\n".encode())
 
     def settle(self):

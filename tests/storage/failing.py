@@ -132,7 +132,8 @@ class FailingFiles(Files):
                 effect.close()  # the caller gets no hold of it
         if number == self.at and self.loses and lose:
             lose(shows=self.shows)
-        kind = SyncFailed if name in SYNCS else OSError
+        # without a free descriptor a directory is not even opened to be synced
+        kind = SyncFailed if name in SYNCS and self.error != errno.EMFILE else OSError
         raise kind(self.error, f"{name} failed: {os.strerror(self.error)}", str(path))
 
 

@@ -84,10 +84,17 @@ def read_all(files, path, number=1, limit=None):
     return reader, [(call.seqno, call.kind, call.payload) for call in reader.calls(limit)]
 
 
+def cut_off(log):
+    """Finish what a cut has begun, as whoever writes has to."""
+    if log.uncut:
+        log.finish_cut()
+    return log
+
+
 def appended(log, payloads, kind=1, *, prepare=False, durable=True):
     """Append calls, each of which becomes durable before the next."""
     for payload in payloads:
-        log.append(log.seqno + 1, kind, [payload], prepare=prepare)
+        cut_off(log).append(log.seqno + 1, kind, [payload], prepare=prepare)
         if durable:
             log.synced = log.end
     return log

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.storage.crashing import CrashingFiles
 from tests.storage.failing import FailingFiles
-from tests.storage.logs import appended, begun, call, cut_small, mark, read_all
+from tests.storage.logs import appended, begun, call, cut_off, cut_small, mark, read_all
 from tests.storage.medium import NOTHING, seeded
 from vecstore.storage import wal
 from vecstore.storage.files import Files, SyncFailed
@@ -103,7 +103,7 @@ def test_salts_differ_and_are_never_like_prepared_room():
 
 def test_bytes_are_the_documented_ones_when_calls_and_a_mark_are_written(log, path):
     appended(log, [b"one", b"", b"three" * 100], kind=2)
-    log.mark()
+    cut_off(log).mark()
 
     salt, wanted = log.header.salt, path.read_bytes()[:LOG_HEADER_BYTES]
     for seqno, payload in enumerate([b"one", b"", b"three" * 100], 1):
@@ -128,7 +128,7 @@ def test_frames_say_how_much_was_durable_when_calls_wait_for_it(log, path):
 
 @pytest.mark.parametrize("pieces", [[b"abc", b"", bytearray(b"de"), memoryview(b"f")], [b""], []])
 def test_a_call_is_one_stream_when_it_comes_in_pieces(log, path, pieces):
-    log.append(1, 3, pieces, prepare=True)
+    cut_off(log).append(1, 3, pieces, prepare=True)
 
     assert read_all(Files(), path)[1] == [(1, 3, b"".join(map(bytes, pieces)))]
 
@@ -137,7 +137,7 @@ def test_a_call_is_one_stream_when_it_comes_in_pieces(log, path, pieces):
 def test_a_call_takes_several_frames_when_it_is_large(log, path, size):
     payload = os.urandom(1 << 10) * (size >> 10) + bytes(size % 1024)
 
-    log.append(1, 1, [payload[:1000], payload[1000:]], prepare=True)
+    cut_off(log).append(1, 1, [payload[:1000], payload[1000:]], prepare=True)
     appended(log, [b"small"])
 
     salt = log.header.salt
@@ -170,20 +170,20 @@ def test_calls_come_back_when_written_cut_marked_and_taken_back_in_any_way(steps
         for step, pieces, kind, prepare in steps:
             match step:
                 case "call":
-                    log.append(log.seqno + 1, kind, pieces, prepare=prepare)
+                    cut_off(log).append(log.seqno + 1, kind, pieces, prepare=prepare)
                     wanted.append((log.seqno, kind, b"".join(pieces)))
                 case "sync":
                     log.file.sync()
                     log.synced = log.end
                 case "mark":
-                    log.mark()
+                    cut_off(log).mark()
                 case "trim":
-                    log.trim()
+                    cut_off(log).trim()
                 case "fail":
                     files.fail_after(len(pieces) % 3, late=prepare)
                     before = (log.seqno, log.end)
                     try:
-                        log.append(log.seqno + 1, kind, pieces, prepare=prepare)
+                        cut_off(log).append(log.seqno + 1, kind, pieces, prepare=prepare)
                     except OSError:
                         assert (log.seqno, log.end) == before
                     else:
@@ -232,8 +232,8 @@ def test_no_room_is_made_when_nobody_waits_for_the_drive(log, path):
 def test_room_is_cut_off_when_the_log_is_left_alone(log, path):
     appended(log, [b"x"] * 10, prepare=True)
 
-    log.trim()
-    log.trim()
+    cut_off(log).trim()
+    cut_off(log).trim()
 
     assert path.stat().st_size == log.end
     appended(log, [b"y"], prepare=True)
@@ -247,11 +247,11 @@ def test_a_mark_is_written_once_when_all_is_durable_and_no_frame_says_so(log, pa
     appended(log, [b"one"])
     ends = []
     for _ in range(3):
-        log.mark()
+        cut_off(log).mark()
         log.synced = log.end
         ends.append(log.end)
     appended(log, [b"two"])
-    log.mark()
+    cut_off(log).mark()
 
     assert ends == [ends[0]] * 3 == [64 + 35 + 32] * 3
     reader, found = read_all(Files(), path)
@@ -264,7 +264,7 @@ def test_no_mark_is_written_when_a_call_is_not_durable(log):
     end = appended(log, [b"two"], durable=False).end
     log.synced = durable
 
-    log.mark()
+    cut_off(log).mark()
 
     assert log.end == end
 
@@ -294,7 +294,7 @@ def test_what_frames_tell_is_what_was_written_when_a_sync_ends_meanwhile(
     end = appended(log, [b"one"], durable=False).end
     synced_meanwhile(monkeypatch, log, end)
 
-    log.append(2, 1, [b"x" * size], prepare=False)
+    cut_off(log).append(2, 1, [b"x" * size], prepare=False)
 
     assert log.synced == end
     assert log.told == greatest_told(path) == LOG_HEADER_BYTES
@@ -304,8 +304,8 @@ def test_a_mark_is_written_when_the_frame_that_told_is_taken_back(log, path):
     end = appended(log, [b"one"]).end
     appended(log, [b"two"], durable=False)  # which says that the first is durable
 
-    log.take_back(end, 1)
-    log.mark()
+    log.cut(end, 1)
+    cut_off(log).mark()
 
     assert log.end == end + FRAME_HEADER_BYTES
     assert greatest_told(path) == end
@@ -315,13 +315,13 @@ def test_a_mark_is_written_when_the_frame_that_told_is_taken_back(log, path):
 def test_no_second_mark_is_written_when_a_call_failed_behind_the_first(late):
     log, files = in_memory(counted=("write",))
     appended(log, [b"one"])
-    log.mark()
+    cut_off(log).mark()
     log.synced = end = log.end
     files.fail_after(0, late=late)
     with pytest.raises(OSError, match="write failed"):
-        log.append(2, 1, [b"two"], prepare=False)
+        cut_off(log).append(2, 1, [b"two"], prepare=False)
 
-    log.mark()
+    cut_off(log).mark()
 
     assert log.end == end
 
@@ -334,7 +334,7 @@ def test_nothing_is_left_of_a_call_when_it_is_taken_back(log, path):
     end = log.end
     appended(log, [b"two"], prepare=True)
 
-    assert log.take_back(end, 1)
+    assert log.cut(end, 1)
 
     assert path.stat().st_size == end
     assert (log.end, log.seqno, log.synced) == (end, 1, end)
@@ -347,7 +347,7 @@ def test_what_was_durable_stays_so_when_a_later_call_is_taken_back(log):
     end = log.end
     appended(log, [b"two"], durable=False)
 
-    log.take_back(end, 1)
+    log.cut(end, 1)
 
     assert log.synced == end
 
@@ -362,7 +362,7 @@ def test_log_is_as_it_was_when_a_call_of_several_frames_fails(at, late, monkeypa
     files.fail_after(at, late=late)
 
     with pytest.raises(OSError, match="write failed"):
-        log.append(2, 1, [b"x" * 35], prepare=False)
+        cut_off(log).append(2, 1, [b"x" * 35], prepare=False)
 
     assert files.read(HOME / NAME, 10**6) == before
     appended(log, [b"after"])
@@ -376,7 +376,7 @@ def test_frames_that_could_not_be_cut_off_are_cut_before_the_next(monkeypatch):
 
     for match in ("write failed", "resize failed", "resize failed"):
         with pytest.raises(OSError, match=match):
-            log.append(2, 1, [b"x" * 999], prepare=False)
+            cut_off(log).append(2, 1, [b"x" * 999], prepare=False)
         assert (log.seqno, log.end) == (1, 64 + 32 + 6)
     assert files.size(HOME / NAME) > log.end
 
@@ -392,11 +392,11 @@ def test_a_failed_fsync_is_told_when_frames_are_cut_off_for_good():
     appended(log, [b"before"])
     files.fail_after(0)
     with pytest.raises(OSError, match="write failed"):
-        log.append(2, 1, [b"x"], prepare=False)
+        cut_off(log).append(2, 1, [b"x"], prepare=False)
     files.fail_after(0)
 
     with pytest.raises(SyncFailed):
-        log.append(2, 1, [b"x"], prepare=False)
+        cut_off(log).append(2, 1, [b"x"], prepare=False)
 
 
 def test_no_part_of_a_call_that_was_taken_back_comes_back_behind_the_next(monkeypatch):
@@ -405,9 +405,9 @@ def test_no_part_of_a_call_that_was_taken_back_comes_back_behind_the_next(monkey
     payloads = b"a" * 1800, b"b" * 1800
     log, files = in_memory()
     end = appended(log, [b"before"]).end
-    log.append(2, 1, [payloads[0]], prepare=False)
-    log.take_back(end, 1, best_effort=True)
-    log.append(2, 1, [payloads[1]], prepare=False)
+    cut_off(log).append(2, 1, [payloads[0]], prepare=False)
+    log.cut(end, 1)
+    cut_off(log).append(2, 1, [payloads[1]], prepare=False)
 
     outcomes = set()
     for choice in [NOTHING, *map(seeded, range(400))]:

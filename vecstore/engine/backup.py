@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import itertools
 import os
+import secrets
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,13 @@ from typing import IO, Any, NamedTuple
 from vecstore.config import StoreConfig
 from vecstore.engine.recovery import durable_end, logs_after, recover
 from vecstore.engine.settings import Wanted
-from vecstore.errors import AlreadyExists, CorruptData, InvalidInput, NotAStore
+from vecstore.errors import (
+    AlreadyExists,
+    CorruptData,
+    InvalidInput,
+    NotAStore,
+    SnapshotNotFound,
+)
 from vecstore.storage.archive import END, Read, pack_header, padding, read_members
 from vecstore.storage.checked_copy import copied_file, copied_log
 from vecstore.storage.checkpoint import check_generation, holds_store, remove_stale
@@ -36,7 +43,7 @@ from vecstore.storage.frames import (
 from vecstore.storage.log_reader import LogReader
 from vecstore.storage.manifest import Manifest, current_line, read_current
 from vecstore.storage.onlooker import look_again
-from vecstore.storage.snapshot import FOLDER, checked_name, place_of, read_note
+from vecstore.storage.snapshot import FOLDER, checked_name, place_of, read_note, snapshot_names
 
 _REFUSED = {LOCK, DRAFT, FOLDER}
 
@@ -179,7 +186,8 @@ def _refuse_existing(files: Files, out: Path) -> None:
 
 def _write_file(files: Files, out: Path, chunks: Iterator[bytes]) -> None:
     """Write a file that gets its name once it is whole and durable."""
-    partial = out.with_name(f"{out.name}.partial")
+    # its own, whoever else may be writing a backup of this name
+    partial = out.with_name(f"{out.name}.{secrets.token_hex(4)}.partial")
     try:
         files.write_new(partial, chunks)
         files.replace(partial, out)
@@ -207,7 +215,12 @@ def _contents(files: Files, root: Path, snapshot: str | None) -> tuple[list[_Con
         manifest = read_note(files, root, name, "backup(snapshot)").manifest
         log = LogHeader(manifest.first_salt, manifest.first_log, manifest.seqno, 0, 0)
         empty = _Content(log_name(log.number), LOG_HEADER_BYTES, iter([pack_log_header(log)]))
-        return _around(files, place_of(root, name), manifest, [empty]), manifest.seqno
+        try:
+            return _around(files, place_of(root, name), manifest, [empty]), manifest.seqno
+        except (CorruptData, FileNotFoundError):
+            if name not in snapshot_names(files, root):  # deleted meanwhile
+                raise SnapshotNotFound(name, "backup(snapshot)") from None
+            raise
 
     def _look(manifest: Manifest) -> tuple[list[_Content], int]:
         logs, seqno = _logs(files, root, manifest)

@@ -133,6 +133,8 @@ def _problems_without_manifest(files: Files, root: Path) -> Iterator[VerifyIssue
 def _snapshot_problems(files: Files, root: Path, name: str, full: bool) -> list[VerifyIssue]:
     try:
         problems = list(snapshot_problems(files, root, name))
+        if name not in snapshot_names(files, root):
+            return []  # deleted meanwhile
         if problems or not full:
             return problems
         place, manifest = place_of(root, name), read_note(files, root, name, "verify").manifest

@@ -6,17 +6,19 @@ as the log has come by then, and the others find their call durable when it is d
 After a failed sync nothing is durable any more that was not before: the journal is poisoned.
 
 With threads, one writes a sync mark once nothing was written for a while, and syncs under
-``"interval"``; it lives as long as there is something to do. Not here: the bytes (`storage.wal`).
+``"interval"``. Not here: that thread's life (`engine.sync_thread`), the bytes (`storage.wal`).
 """
 
 import contextlib
+import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from vecstore.config import StoreConfig
+from vecstore.engine.sync_thread import SyncThread
 from vecstore.errors import StorePoisoned
 from vecstore.storage.file_names import log_name
 from vecstore.storage.files import Buffer, Files, SyncFailed
@@ -46,6 +48,11 @@ class Journal:
         The writer's.
     config : StoreConfig
         The handle's.
+
+    Attributes
+    ----------
+    thread : SyncThread
+        Runs only where the settings allow threads.
     """
 
     def __init__(
@@ -69,9 +76,10 @@ class Journal:
         self._done = threading.Condition()  # protects _syncing, failure, log, log.synced
         self._syncing = False
         self._synced_at = time.monotonic()
-        self._starting = threading.Lock()  # protects _thread
-        self._thread: threading.Thread | None = None
-        self._stop = threading.Event()
+        every_s = config.sync_interval_s if self._durability == "interval" else QUIET_S
+        self.thread = SyncThread(
+            every_s, lambda: self.position, self._sync_in_background, self._mark_if_quiet
+        )
 
     @property
     def position(self) -> Position:
@@ -119,6 +127,33 @@ class Journal:
             self._done.notify_all()
         return StorePoisoned(self._root, self.failure)
 
+    @contextlib.contextmanager
+    def poisoning(self) -> Iterator[None]:
+        """
+        Refuse every write after an fsync that fails in here.
+
+        Yields
+        ------
+        None
+            While something is written.
+
+        Raises
+        ------
+        StorePoisoned
+            In the place of what the failure has led to, unless that is Ctrl-C.
+        """
+        outer = sys.exc_info()[1]
+        try:
+            yield
+        except BaseException as exc:
+            failure = _sync_failure(exc, outer)
+            if failure is None:
+                raise
+            poisoned = self.poison(failure)
+            if isinstance(exc, OSError):
+                raise poisoned from exc
+            raise
+
     def append(self, seqno: int, kind: int, chunks: Sequence[Buffer]) -> Position:
         """
         Append a call; the writer's lock is held.
@@ -164,7 +199,7 @@ class Journal:
         """
         with self._done:
             gone = self.position == position
-            gone = gone or self.log.take_back(position[1], seqno, best_effort=True)
+            gone = gone or self.log.cut(position[1], seqno)
         if not gone:
             raise self.poison("a call that failed could not be taken out of the log")
 
@@ -178,10 +213,8 @@ class Journal:
             while self._syncing:
                 self._done.wait()
             self.refuse_if_poisoned()
-            try:
+            with self.poisoning():
                 self.log.finish_cut()
-            except SyncFailed as exc:
-                raise self.poison(exc) from exc
 
     def wait(self, position: Position) -> None:
         """
@@ -197,12 +230,15 @@ class Journal:
         StorePoisoned
             If a sync failed; whether the call happened is known after reopening.
         """
-        level = self._durability
-        if level == "full":
-            self.sync(position)
-        if level == "off" or (not self._inline and self._start()):
+        if self._durability == "off":
             return
-        if level == "interval" and time.monotonic() - self._synced_at >= self._interval_s:
+        if self._durability == "full":
+            self.sync(position)
+            if not self._inline:
+                self.thread.start()  # for the mark
+            return
+        alone = self._inline or not self.thread.start()
+        if alone and time.monotonic() - self._synced_at >= self._interval_s:
             self.sync(position)
 
     def sync(self, position: Position) -> None:
@@ -219,6 +255,7 @@ class Journal:
         StorePoisoned
             If that failed, now or before.
         """
+        outer = sys.exc_info()[1]
         while True:
             leads, tried, failure = False, False, None
             try:
@@ -234,10 +271,9 @@ class Journal:
                 log.file.sync()
                 tried = True
             except BaseException as exc:
-                # Ctrl-C may come while a failure is on its way here
-                errors = [one for one in (exc, exc.__context__) if isinstance(one, OSError)]
-                tried, failure = bool(errors), errors[0] if errors else None
-                if not isinstance(exc, OSError):
+                failure = _sync_failure(exc, outer)
+                tried = failure is not None
+                if exc is not failure:
                     raise
             finally:
                 if leads:
@@ -283,9 +319,8 @@ class Journal:
         self._finish_cut()
         try:
             self.log.trim()
-            return Log.create(self._files, self._root, seqno, self.log)
-        except SyncFailed as exc:
-            raise self.poison(exc) from exc
+            with self.poisoning():
+                return Log.create(self._files, self._root, seqno, self.log)
         except BaseException:
             with contextlib.suppress(OSError):  # if it stays, recovery sees that nothing is in it
                 self._files.remove(self._root / log_name(self.log.number + 1))
@@ -309,62 +344,24 @@ class Journal:
             self.log = log
         old.close()
 
-    def _start(self) -> bool:
-        """Start the thread unless it runs; say whether it does."""
-        with self._starting:
-            if self._thread is None and not self._stop.is_set():
-                # a daemon: it runs no kernel, and what it would do for an exiting process, a
-                # recovery does as well
-                thread = threading.Thread(target=self._run, name="vecstore-sync", daemon=True)
-                with contextlib.suppress(RuntimeError):  # no threads left: `close` syncs as well
-                    thread.start()
-                    self._thread = thread
-            return self._thread is not None
-
-    def _run(self) -> None:
-        interval = self._durability == "interval"
-        while True:
-            before = self.position
-            self._stop.wait(self._interval_s if interval else QUIET_S)
-            try:
-                if interval or self.position == before:
-                    self.sync(self.position)
-                # under the lock that a write takes after it was appended: none is overlooked
-                with self._starting:
-                    if self._mark_if_quiet(before) or self._stop.is_set():
-                        self._thread = None
-                        return
-            except (OSError, StorePoisoned) as exc:
-                if isinstance(exc, SyncFailed):
-                    self.poison(exc)
-                with self._starting:
-                    self._thread = None
-                return  # whoever writes next meets the reason
+    def _sync_in_background(self, before: Position) -> None:
+        """Sync every interval; else only what nobody has written to for a while."""
+        if self._durability == "interval" or self.position == before:
+            self.sync(self.position)
 
     def _mark_if_quiet(self, before: Position) -> bool:
         """Write a sync mark where nothing came since `before` and nobody is about to write."""
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            self._finish_cut()
-            quiet = self.position == before and self._durable == before
-            if quiet:
-                self.log.mark()
-            return quiet
+            with contextlib.suppress(OSError):  # no room to say so: later, perhaps
+                self._finish_cut()
+                if self.position == before and self._durable == before:
+                    self.log.mark()
+                    return True
+            return False
         finally:
             self._lock.release()
-
-    def stop(self) -> None:
-        """End the thread and wait for it."""
-        self._stop.set()
-        with self._starting:
-            thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
-
-    def resume(self) -> None:
-        """Let the thread start again, after a close that failed."""
-        self._stop.clear()
 
     def close(self) -> None:
         """
@@ -387,3 +384,12 @@ class Journal:
     def abandon(self) -> None:
         """Let go of the file, whatever is in it."""
         self.log.close()
+
+
+def _sync_failure(exc: BaseException | None, outer: BaseException | None) -> SyncFailed | None:
+    """Find the failed fsync that led to an exception: Ctrl-C may come while it is on its way."""
+    while exc is not None and exc is not outer:  # which the caller's caller is handling
+        if isinstance(exc, SyncFailed):
+            return exc
+        exc = exc.__context__
+    return None

@@ -6,6 +6,7 @@ A writer holds the lock of the directory, a reader none. What comes out is `Part
 """
 
 import contextlib
+import itertools
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,20 +107,21 @@ def open_writer(files: Files, root: Path, wanted: Wanted, *, full: bool) -> Part
     with _locked(files, root) as lock:
         if not holds_store(files, root):
             _create(files, root, wanted)
-            lock.settled = True
         manifest = read_current(files, root)
-        if not lock.settled:
+        if lock.doubtful:
             # subtle: whoever was killed may have left names that only the cache knows; what is
             # acknowledged from here on, and what is removed, must not rest on them
             swap_again(files, root)
-            lock.settled = True
-        config = wanted.config_over(root, manifest)
-        if full:
-            check_generation(files, root, manifest)
-        found = recover(files, root, manifest, config)
-        wanted.agree_with(found.table)
+        try:
+            config = wanted.config_over(root, manifest)
+            if full:
+                check_generation(files, root, manifest)
+            found = recover(files, root, manifest, config)
+            wanted.agree_with(found.table)
+        except BaseException:
+            lock.settle()  # nothing was changed
+            raise
         writer = Writer(found.table)
-        lock.settled = False  # from here on this one changes things
         log = resume(files, root, found)
         try:
             journal = Journal(files, root, log, found.bytes_before, writer.lock, config)
@@ -173,10 +175,13 @@ def open_reader(files: Files, root: Path, wanted: Wanted, *, full: bool) -> Part
 def _create(files: Files, root: Path, wanted: Wanted) -> None:
     """Make generation 1, which is empty; nothing is acknowledged before CURRENT is durable."""
     table: Table = wanted.new_table(root)
-    for above in root.parents:
-        # an attempt that was killed may have made directories whose names only the cache knows
+    for below, above in itertools.pairwise([root.absolute(), *root.absolute().parents]):
+        # an attempt that was killed may have made directories whose names only the cache knows;
+        # nothing else is in those
         with contextlib.suppress(PermissionError):
             files.sync_directory(above)
+            if files.names(above) != [below.name]:
+                break
     log = Log.create(files, root, 0)
     log.close()
     draft(files, root, manifest_of(table.view(), table.config, table.metric, 1, log.header))
@@ -196,8 +201,6 @@ def _locked(files: Files, root: Path) -> Iterator[Lock]:
     try:
         yield lock
     except BaseException:
-        if lock.settled:
-            lock.settle()
         lock.release()
         raise
 

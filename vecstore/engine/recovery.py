@@ -254,11 +254,9 @@ def resume(files: Files, root: Path, found: Recovery) -> Log:
     try:
         if files.size(reader.path) > reader.end:
             file.resize(reader.end)
-        # a mark at the end, or no call at all, says of everything that it is durable
-        told = reader.synced + FRAME_HEADER_BYTES >= reader.end
         # subtle: after a failed fsync the system may call pages clean that never reached the
         # medium, so what is not known to be durable is written again, not only synced again
-        for at in range(reader.end if told else reader.synced, reader.end, READ_BYTES):
+        for at in range(reader.synced, reader.end, READ_BYTES):
             most = min(READ_BYTES, reader.end - at)
             file.write(at, [files.read(reader.path, most, at)])
         # subtle: before anything is appended; else a crash could bring the torn end back behind it
@@ -267,5 +265,7 @@ def resume(files: Files, root: Path, found: Recovery) -> Log:
         file.close()
         raise
     log = Log(file, reader.header, reader.end, reader.seqno)
+    # a mark at the end, or no call at all, says of everything that it is durable
+    told = reader.synced + FRAME_HEADER_BYTES >= reader.end
     log.told = reader.end if told else 0
     return log

@@ -36,7 +36,7 @@ from vecstore.storage.checkpoint import (
     write_files,
 )
 from vecstore.storage.file_names import log_name, newest_number
-from vecstore.storage.files import Files, SyncFailed
+from vecstore.storage.files import Files
 from vecstore.storage.frames import LogHeader
 from vecstore.storage.manifest import Manifest, draft, swap
 
@@ -72,6 +72,8 @@ class Saver:
         The current generation.
     leftovers : tuple of str
         Files of earlier ones that could not be removed; the next checkpoint tries again.
+    poisoning : callable
+        `Journal.poisoning`.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Saver:
         self.saving = threading.RLock()
         self.manifest = manifest
         self.leftovers: tuple[str, ...] = ()
+        self.poisoning = journal.poisoning
         self.files = files
         self.root = root
         self._journal = journal
@@ -88,6 +91,12 @@ class Saver:
         self._generation = max(manifest.generation, newest_number(files.names(root)))
         self._saved_graph = self._graph
         self._patience = 0
+        self._swapping = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether all names are durable: no fsync failed, and the last swap ended well."""
+        return not self._swapping and self._journal.failure is None
 
     @property
     def _graph(self) -> HnswGraph | None:
@@ -105,9 +114,8 @@ class Saver:
         n_bytes, table = self._journal.n_bytes, self._writer.table
         if n_bytes <= table.config.checkpoint_bytes or table.seqno == self.manifest.seqno:
             return False
-        if self._journal.failure is not None:
-            return False
-        return n_bytes > max(self.disk_bytes // 4, self._patience)
+        enough = max(self.disk_bytes // 4, self._patience)
+        return n_bytes > enough and self._journal.failure is None
 
     @property
     def behind(self) -> bool:
@@ -157,9 +165,10 @@ class Saver:
                 header = self._begin_log()
                 writer.publish(writer.applied)
                 view = writer.applied if graph is None else with_graph(writer.applied, graph)
-            content = self._content(view)
-            manifest = self._write(view, table, header, content)
-            self._publish(manifest)
+            with self._clean_after_failure():
+                manifest = self._write(view, table, header, self._content(view))
+                draft(self.files, self.root, manifest)
+            self._swap(manifest)
             if graph is not None:
                 writer.publish_graph(table, graph)
             with writer.lock:
@@ -193,10 +202,8 @@ class Saver:
         rows = RowsContent(array, None, 0, np.zeros(0, np.uint32))
         if self.manifest.files:
             # subtle: by what the manifest says, not by what the table has mapped by now
-            name, sums = (
-                self.manifest.files["vectors"].name,
-                rows_sums(self.files, self.root, self.manifest),
-            )
+            name = self.manifest.files["vectors"].name
+            sums = rows_sums(self.files, self.root, self.manifest)
             rows = RowsContent(array, name, self.manifest.n, sums)
         content = content_of(view, rows)
         if shared:
@@ -214,10 +221,21 @@ class Saver:
             manifest = dataclasses.replace(manifest, files=self.manifest.files)
         return write_files(self.files, self.root, manifest, content)
 
-    def _publish(self, manifest: Manifest) -> None:
-        draft(self.files, self.root, manifest)
+    def _swap(self, manifest: Manifest) -> None:
+        # subtle: where this raises, CURRENT may name either generation, now and after a crash
+        self._swapping = True
         swap(self.files, self.root)
+        self._swapping = False
         self.manifest = manifest
+
+    @contextlib.contextmanager
+    def _clean_after_failure(self) -> Iterator[None]:
+        """Remove what was written for a generation that cannot be: the log needs the room."""
+        try:
+            yield
+        except BaseException:
+            self._remove_stale()
+            raise
 
     def _rebase(self, table: Table, view: ReadView) -> None:
         """Let the table look into the files there are now."""
@@ -238,12 +256,17 @@ class Saver:
         config = table.config.to_dict()
         if (manifest.dim, manifest.config) != (dim, config):
             self._generation += 1
-            self._publish(
-                dataclasses.replace(manifest, generation=self._generation, dim=dim, config=config)
+            manifest = dataclasses.replace(
+                manifest, generation=self._generation, dim=dim, config=config
             )
+            with self._clean_after_failure():
+                draft(self.files, self.root, manifest)
+            self._swap(manifest)
             self._remove_stale()
 
     def _remove_stale(self) -> None:
+        if self._swapping:  # what is stale, only the next opening knows
+            return
         # last of all: should it fail, memory and disk agree already, and the next one tries again
         try:
             left = remove_stale(self.files, self.root, self.manifest)
@@ -313,16 +336,16 @@ class Saver:
             writer.publish(writer.applied)  # durable by now
             try:
                 self._generation += 1
-                manifest, table = write(self._generation, log.header)
-                draft(self.files, self.root, manifest)
+                with self._clean_after_failure():
+                    manifest, table = write(self._generation, log.header)
+                    draft(self.files, self.root, manifest)
             except BaseException:
                 log.close()
                 with contextlib.suppress(OSError):
                     self.files.remove(self.root / log_name(log.number))
                 raise
             try:
-                swap(self.files, self.root)
-                self.manifest = manifest
+                self._swap(manifest)
                 journal.switch(log, covered=True)
                 writer.put(table)
             except BaseException as exc:
@@ -374,23 +397,3 @@ class Saver:
         graph, saved = self._graph, self.manifest.graph.get("n_indexed", 0)
         grown = graph.n_indexed - saved if graph is not None else 0
         return self._journal.n_bytes > CLOSE_BYTES or grown > CLOSE_SLOTS
-
-    @contextlib.contextmanager
-    def poisoning(self) -> Iterator[None]:
-        """
-        Refuse every write after an fsync that fails in here.
-
-        Yields
-        ------
-        None
-            While something is written.
-
-        Raises
-        ------
-        StorePoisoned
-            In the place of `SyncFailed`.
-        """
-        try:
-            yield
-        except SyncFailed as exc:
-            raise self._journal.poison(exc) from exc

@@ -6,6 +6,7 @@ the other files, and makes them the current generation with one swap of `CURRENT
 point leaves the store as it was or as it is to be. Not here: the files (`storage.snapshot`).
 """
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -68,8 +69,10 @@ def list_snapshots(parts: Parts) -> list[SnapshotInfo]:
     found = _home(parts)
     if found is None:
         return []
-    names = snapshot.snapshot_names(*found)
-    listed = [snapshot.describe(*found, name, "list_snapshots") for name in names]
+    listed = []
+    for name in snapshot.snapshot_names(*found):
+        with contextlib.suppress(SnapshotNotFound):  # deleted a moment ago
+            listed.append(snapshot.describe(*found, name, "list_snapshots"))
     return sorted(listed, key=lambda info: (info.created_at, info.seqno, info.name))
 
 
@@ -95,6 +98,8 @@ def snapshots_with_slots(parts: Parts) -> tuple[str, ...]:
         try:
             if snapshot.read_note(*found, name, "compact").manifest.n > 0:
                 names.append(name)
+        except SnapshotNotFound:
+            continue  # deleted a moment ago
         except (CorruptData, UnsupportedFormat, OSError):
             names.append(name)
     return tuple(names)
@@ -137,9 +142,10 @@ def verify_snapshot(parts: Parts, name: object) -> VerifyReport:
     """
     checked = snapshot.checked_name("verify_snapshot(name)", name)
     found = _home(parts)
+    problems = list(snapshot_problems(*found, checked)) if found is not None else []
     if found is None or checked not in snapshot.snapshot_names(*found):
-        raise SnapshotNotFound(checked, "verify_snapshot(name)")
-    return VerifyReport(tuple(snapshot_problems(*found, checked)), ())
+        raise SnapshotNotFound(checked, "verify_snapshot(name)")  # perhaps deleted meanwhile
+    return VerifyReport(tuple(problems), ())
 
 
 def restore_snapshot(parts: Parts, maintenance: Maintenance, name: object) -> None:

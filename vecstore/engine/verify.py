@@ -17,7 +17,7 @@ from vecstore.engine.encoding import decode
 from vecstore.engine.journal import Position
 from vecstore.engine.recovery import logs_after
 from vecstore.engine.view import NEVER, ReadView
-from vecstore.errors import CorruptData, UnsupportedFormat
+from vecstore.errors import CorruptData, SnapshotNotFound, UnsupportedFormat
 from vecstore.inspection.validation import validate
 from vecstore.kernels import bitset
 from vecstore.model import VerifyIssue
@@ -203,6 +203,8 @@ def snapshot_problems(files: Files, root: Path, name: str) -> Iterator[VerifyIss
     place = place_of(root, name)
     try:
         manifest = read_note(files, root, name, "verify_snapshot(name)").manifest
+    except SnapshotNotFound:
+        return
     except (CorruptData, UnsupportedFormat, OSError) as exc:
         yield issue_of(place, exc)
         return

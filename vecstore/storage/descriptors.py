@@ -6,12 +6,16 @@ write into the parent's log. Only `files` makes these.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import sys
 import weakref
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+
+from vecstore.errors import StoreLocked
 
 Buffer = bytes | bytearray | memoryview
 CLOSED = -1
@@ -50,16 +54,48 @@ class Lock(Descriptor):
 
     Parameters
     ----------
-    number : int
-        As for `Descriptor`.
-    settled : bool
-        Whether all names are durable, as the last holder said at its end. If it was killed, or an
-        fsync failed, there may be names in the cache that no later fsync brings to the medium.
+    path : Path
+        The file; created where it is missing. Its text names the holder, or says that the last
+        one ended well.
+
+    Attributes
+    ----------
+    doubtful : bool
+        Whether the last holder did not say at its end that all names are durable. If it was
+        killed, or an fsync failed, the cache may have names that no later fsync makes durable.
+
+    Raises
+    ------
+    StoreLocked
+        If another handle holds it.
     """
 
-    def __init__(self, number: int, settled: bool) -> None:
-        super().__init__(number)
-        self.settled = settled
+    def __init__(self, path: Path) -> None:
+        super().__init__(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666))
+        try:
+            self._take(path)
+        except BaseException:
+            self.close()
+            raise
+
+    def _take(self, path: Path) -> None:
+        refusal = None
+        try:
+            # never a PID file: the system gives the lock back when the holder dies
+            fcntl.flock(self.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            if exc.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+            refusal = exc
+        text = os.pread(self.number, 32, 0)
+        if refusal is not None:
+            # subtle: between taking the lock and writing there, the holder has no name
+            holder = text.decode("ascii", "replace").strip() if text != SETTLED else ""
+            raise StoreLocked(path.parent, holder or "another process")
+        self.doubtful = text != SETTLED
+        os.ftruncate(self.number, 0)
+        with contextlib.suppress(OSError):  # on a full disk nobody learns who holds it
+            os.pwrite(self.number, f"process {os.getpid()}\n".encode(), 0)
 
     def settle(self) -> None:
         """Say that all names are durable; the next holder need not doubt what it finds."""
@@ -167,8 +203,13 @@ def sync(descriptor: int, *, data_only: bool = False) -> None:
     """
     try:
         if sys.platform == "darwin":  # pragma: no cover
-            # fsync alone leaves bytes in the drive's cache
-            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            try:
+                # fsync alone leaves bytes in the drive's cache
+                fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            except OSError as exc:
+                if exc.errno not in (errno.ENOTSUP, errno.EINVAL, errno.ENOTTY):
+                    raise
+                os.fsync(descriptor)  # of a file system without it, such as one on a network
         elif data_only:
             os.fdatasync(descriptor)
         else:

@@ -10,7 +10,6 @@ Linux and macOS. Not here: what the bytes mean (`layout`), which files there are
 
 import contextlib
 import errno
-import fcntl
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -20,9 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vecstore.errors import StoreLocked
 from vecstore.storage.descriptors import (
-    SETTLED,
     Buffer,
     Lock,
     OpenFile,
@@ -355,6 +352,9 @@ class Files:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             sync(descriptor)
+        except SyncFailed as exc:
+            if exc.errno != errno.EINVAL:  # some file systems have no fsync of directories
+                raise
         finally:
             os.close(descriptor)
 
@@ -365,8 +365,7 @@ class Files:
         Parameters
         ----------
         path : Path
-            The lock file; created where it is missing. Its text names the holder, or says that
-            the last one ended well.
+            The lock file; created where it is missing.
 
         Returns
         -------
@@ -378,22 +377,4 @@ class Files:
         StoreLocked
             If another handle holds it.
         """
-        # flock, never a PID file: the system gives it back when the holder dies
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
-            os.close(descriptor)
-            if exc.errno in (errno.EACCES, errno.EAGAIN):
-                raise StoreLocked(path.parent, holder or "another process") from None
-            raise
-        settled = os.pread(descriptor, 32, 0) == SETTLED
-        try:
-            os.ftruncate(descriptor, 0)
-            with contextlib.suppress(OSError):  # on a full disk nobody learns who holds it
-                os.pwrite(descriptor, f"process {os.getpid()}\n".encode(), 0)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return Lock(descriptor, settled)
+        return Lock(path)

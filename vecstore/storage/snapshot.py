@@ -13,7 +13,6 @@ a crash are swept when the store is opened. Not here: when a snapshot is made (`
 
 import contextlib
 import dataclasses
-import errno
 import json
 import re
 import zlib
@@ -32,6 +31,7 @@ from vecstore.storage.checksums import sealed_line, unsealed_line
 from vecstore.storage.file_names import file_name, manifest_name
 from vecstore.storage.files import Files
 from vecstore.storage.layout import UNREADABLE, existing_size
+from vecstore.storage.links import link_or_copy
 from vecstore.storage.manifest import (
     FORMAT,
     MAX_LINE_BYTES,
@@ -44,7 +44,7 @@ from vecstore.storage.manifest import (
 FOLDER = "snapshots"
 NOTE = "snapshot.json"
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
-_REFUSED = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+_LEFTOVER = re.compile(rf"\.{_NAME.pattern}\.(partial|deleted)")
 
 
 class Note(NamedTuple):
@@ -126,9 +126,18 @@ def snapshot_names(files: Files, root: Path) -> list[str]:
         Sorted.
     """
     try:
-        return [name for name in files.names(root / FOLDER) if _NAME.fullmatch(name)]
+        names = [name for name in files.names(root / FOLDER) if _NAME.fullmatch(name)]
     except FileNotFoundError:
         return []
+    return [name for name in names if _is_directory(files, place_of(root, name))]
+
+
+def _is_directory(files: Files, path: Path) -> bool:
+    try:
+        files.names(path)
+    except (NotADirectoryError, FileNotFoundError):
+        return False
+    return True
 
 
 def create(files: Files, root: Path, name: str, manifest: Manifest, now: int) -> None:
@@ -181,29 +190,6 @@ def create(files: Files, root: Path, name: str, manifest: Manifest, now: int) ->
         raise
 
 
-def link_or_copy(files: Files, source: Path, target: Path, length: int) -> None:
-    """
-    Give a file a second name, or copy it where that is refused.
-
-    Parameters
-    ----------
-    files : Files
-        The file system.
-    source : Path
-        A file whose first `length` bytes are never rewritten.
-    target : Path
-        A free name.
-    length : int
-        Bytes that count.
-    """
-    try:
-        files.link(source, target)
-    except OSError as exc:
-        if exc.errno not in _REFUSED:
-            raise
-        files.write_new(target, files.blocks(source, length))
-
-
 def read_note(files: Files, root: Path, name: str, argument: str) -> Note:
     """
     Read what a snapshot says of itself.
@@ -233,9 +219,16 @@ def read_note(files: Files, root: Path, name: str, argument: str) -> Note:
     UnsupportedFormat
         If a newer version wrote it.
     """
-    if name not in snapshot_names(files, root):
-        raise SnapshotNotFound(name, argument)
     place = place_of(root, name)
+    try:
+        return _read_note(files, place)
+    except (CorruptData, OSError):
+        if not _is_directory(files, place):  # it may have gone in between
+            raise SnapshotNotFound(name, argument) from None
+        raise
+
+
+def _read_note(files: Files, place: Path) -> Note:
     path = place / NOTE
     existing_size(files, path)
     line = unsealed_line(files.read(path, MAX_LINE_BYTES))
@@ -318,7 +311,6 @@ def delete(files: Files, root: Path, name: str) -> None:
     gone = root / FOLDER / f".{name}.deleted"
     _remove_tree(files, gone)
     files.replace(place_of(root, name), gone)
-    files.sync_directory(root / FOLDER)
     _remove_tree(files, gone)
 
 
@@ -374,10 +366,10 @@ def sweep(files: Files, root: Path) -> None:
         names = files.names(root / FOLDER)
     except FileNotFoundError:
         return
-    files.sync_directory(root / FOLDER)  # a deletion that began must not come back half done
     for name in names:
-        if name.startswith("."):
-            _remove_tree(files, root / FOLDER / name)
+        if _LEFTOVER.fullmatch(name):
+            with contextlib.suppress(NotADirectoryError):
+                _remove_tree(files, root / FOLDER / name)
 
 
 def _remove_tree(files: Files, folder: Path) -> None:
@@ -386,6 +378,9 @@ def _remove_tree(files: Files, folder: Path) -> None:
         names = files.names(folder)
     except FileNotFoundError:
         return
+    # subtle: first its name of now; else a crash could bring it back half empty under the one
+    # that it had before
+    files.sync_directory(folder.parent)
     for name in names:
         files.remove(folder / name)
     files.remove_directory(folder)

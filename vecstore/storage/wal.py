@@ -50,7 +50,7 @@ class Log:
     told : int
         No more than the greatest `synced` that a frame in it has; its end where a mark is the last.
     uncut : bool
-        Whether frames were taken back, and this is not durable yet.
+        Whether frames were cut off, and this is not durable yet: `finish_cut` comes next.
     """
 
     def __init__(self, file: OpenFile, header: LogHeader, end: int, seqno: int) -> None:
@@ -135,7 +135,7 @@ class Log:
             self.told = self.end
 
     def _write(self, seqno: int, kind: int, chunks: Sequence[Buffer], prepare: bool) -> None:
-        self.finish_cut()
+        assert not self.uncut, "what was cut off must not come back behind this"
         begin = at = self.end
         synced = self.synced  # whoever syncs may set it meanwhile
         size = sum(len(chunk) for chunk in chunks)
@@ -154,12 +154,12 @@ class Log:
                 self.file.hurry(begin, at - begin)
             self.told, self.end, self._room = synced, at, max(self._room, at)
         except BaseException:
-            self.take_back(begin, self.seqno, best_effort=True)
+            self.cut(begin, self.seqno)
             raise
 
-    def take_back(self, end: int, seqno: int, *, best_effort: bool = False) -> bool:
+    def cut(self, end: int, seqno: int) -> bool:
         """
-        Forget the frames from a place on, as if they had never been written.
+        Forget the frames from a place on; `finish_cut` must follow before the next frame.
 
         Parameters
         ----------
@@ -167,18 +167,11 @@ class Log:
             Where the log ends again.
         seqno : int
             Of the last call before that.
-        best_effort : bool
-            Leave it to the next attempt, which comes before the next frame, to make this durable.
 
         Returns
         -------
         bool
-            Whether the frames are gone, durably or not.
-
-        Raises
-        ------
-        OSError
-            If the system refuses.
+            Whether the frames are gone, durably or not; else the system refused.
         """
         self.uncut = True
         if end < self.end:
@@ -188,25 +181,28 @@ class Log:
         self._room = end
         try:
             self.file.resize(end)
-            if not best_effort:
-                # subtle: parts of the call that is gone must not come back behind parts of the
-                # next one, which has the same number
-                self.file.sync()
-                self.uncut = False
         except OSError:
-            if not best_effort:
-                raise
             return False
         return True
 
     def finish_cut(self) -> None:
-        """Make durable that frames were taken back, where they were."""
-        if self.uncut:
-            self.take_back(self.end, self.seqno)
+        """
+        Make durable that frames were cut off; nobody else syncs meanwhile.
+
+        Parts of the call that is gone must not come back behind parts of the next one, which has
+        the same number.
+
+        Raises
+        ------
+        OSError
+            If the system refuses.
+        """
+        self.file.resize(self.end)
+        self.file.sync()
+        self.uncut = False
 
     def trim(self) -> None:
         """Cut off the prepared room, before the log is left alone."""
-        self.finish_cut()
         if self._room > self.end:
             self.file.resize(self.end)
             self._room = self.end
