@@ -171,12 +171,13 @@ def test_a_reader_sees_no_call_that_is_not_durable(tmp_path):
 def test_a_reader_never_sees_a_call_that_was_taken_back_while_it_looked(tmp_path, looks, refreshes):
     def look(operation, file):
         """Let a reader look at the log so many times, before a call goes that could not be made."""
-        if operation == "resize" and not reading_on:
-            reading_on.append(in_thread(reader.refresh if refreshes else open_reader))
+        if operation == "resize" and not counting.is_set():
+            counting.set()
+            looking.append(in_thread(reader.refresh if refreshes else open_reader))
             gate.wait()
 
     def hold(operation, file):
-        if operation == "read" and file.startswith("wal-") and reading_on:
+        if operation == "read" and file.startswith("wal-") and counting.is_set():
             reads.append(file)
             if len(reads) > looks:
                 gate(operation, file)
@@ -184,7 +185,8 @@ def test_a_reader_never_sees_a_call_that_was_taken_back_while_it_looked(tmp_path
     def open_reader():
         return opened_through(WatchedFiles(hold), root, mode="r", **HOW)
 
-    root, gate, reading_on, reads = tmp_path / "store", Gate("read", "wal-"), [], []
+    root, gate, counting = tmp_path / "store", Gate("read", "wal-"), threading.Event()
+    looking, reads = [], []
     files = WatchedFiles(look, counted=("write",), taken=1)
     with contextlib.ExitStack() as opened:
         writer = opened.enter_context(opened_through(files, root, **HOW))
@@ -195,7 +197,7 @@ def test_a_reader_never_sees_a_call_that_was_taken_back_while_it_looked(tmp_path
             writer.upsert("b", [1, 2, 3, 4], {"is": "lost"})
         writer.upsert("b", [1, 2, 3, 4], {"is": "kept"})
         writer.upsert("c", [1, 2, 3, 4])
-        (thread, outcome), *_ = reading_on
+        ((thread, outcome),) = looking
         gate.open()
         thread.join(PATIENCE_S)
         if not refreshes:
