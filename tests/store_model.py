@@ -212,6 +212,7 @@ class Model:
 
     def check_hits(self, hits, query, k, *, exact):
         """Check an answer, metadata too."""
+        hits = list(hits)
         found, distances = [hit.id for hit in hits], [hit.distance for hit in hits]
         self.check_nearest(found, distances, query, k, exact=exact)
         put = {slot.id: slot.metadata for slot in self.visible}

@@ -38,6 +38,7 @@ CONFIG = {
     "hnsw": {"m": 2, "ef_construction": 4, "ef_search": 2},
 }
 
+ORIGIN = [0, 0, 0]
 beams = st.sampled_from([None, 1, 5, 400])
 
 
@@ -66,7 +67,7 @@ class StoreModel(Copies, RuleBasedStateMachine):
         self.model = Model(self.clock)
         self.states = {0: ()}
         self.seqno = self.told = 0
-        self.begun = (iter(()), Model(self.clock))
+        self.begun = (Model(self.clock), iter(()), iter(()))
         self.store = self.handle()
 
     def new_home(self):
@@ -250,10 +251,13 @@ class StoreModel(Copies, RuleBasedStateMachine):
 
     @invariant()
     def what_was_begun_before_a_call_goes_on_as_it_was(self):
-        records, then = self.begun
+        then, records, hits = self.begun
         if len(then.slots) < 100:
             then.check_records(records)
-        self.begun = (self.store.records(deleted=True), Model(self.clock, self.model.slots))
+            then.check_hits(hits, ORIGIN, 10**6, exact=True)
+        then = Model(Clock(self.clock()), self.model.slots)
+        hits = self.store.iter_query(ORIGIN, strict=True)
+        self.begun = (then, self.store.records(deleted=True), hits)
 
     @invariant()
     def the_newest_is_a_state(self):

@@ -45,7 +45,8 @@ def look_again(
     Returns
     -------
     object
-        What was found last. It is beyond doubt, or stayed in doubt though `CURRENT` stayed.
+        What was found last: beyond doubt, or still in doubt though `CURRENT` stayed, or after as
+        many looks as there are.
 
     Raises
     ------
@@ -66,8 +67,11 @@ def look_again(
         if stayed or number == _MOST_LOOKS:
             break
         time.sleep(_PAUSE_S * number)
-    if isinstance(failure, FileNotFoundError):
-        raise CorruptData(Path(failure.filename), 0, "the file is missing") from failure
-    if failure is not None:
-        raise failure
+    try:
+        if isinstance(failure, FileNotFoundError):
+            raise CorruptData(Path(failure.filename), 0, "the file is missing") from failure
+        if failure is not None:
+            raise failure
+    finally:
+        del failure  # subtle: its traceback leads here, and a cycle would keep files mapped
     return found
