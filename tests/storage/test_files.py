@@ -213,3 +213,44 @@ def test_child_neither_writes_nor_keeps_the_lock_when_a_process_forks(tmp_path):
 
     assert said == {"refused: '[Errno 9] Bad file descriptor'\n", "released\n"}
     assert (tmp_path / "log").read_bytes() == b"from the parent"
+
+
+def test_a_directory_counts_as_synced_when_its_file_system_cannot_do_it(tmp_path, monkeypatch):
+    def refuse(descriptor):
+        raise OSError(errno.EINVAL, "no fsync of directories here")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+
+    Files().sync_directory(tmp_path)
+
+    with pytest.raises(SyncFailed):
+        Files().write_new(tmp_path / "file", [b"x"])
+
+
+def test_lock_can_be_taken_when_an_attempt_before_failed_half_way(tmp_path, monkeypatch):
+    def refuse(*given):
+        raise OSError(errno.EIO, "cannot be read")
+
+    before = len(list(DESCRIPTORS.iterdir()))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", refuse)
+        with pytest.raises(OSError, match="cannot be read"):
+            Files().lock(tmp_path / "LOCK")
+
+    assert len(list(DESCRIPTORS.iterdir())) == before
+    Files().lock(tmp_path / "LOCK").release()
+
+
+def test_lock_is_in_doubt_unless_the_last_holder_settled_it(tmp_path):
+    first = Files().lock(tmp_path / "LOCK")
+    first.release()
+    second = Files().lock(tmp_path / "LOCK")
+    second.settle()
+
+    with pytest.raises(StoreLocked, match="another process"):  # one that has not yet said which
+        Files().lock(tmp_path / "LOCK")
+    second.release()
+    third = Files().lock(tmp_path / "LOCK")
+    third.release()
+
+    assert [lock.doubtful for lock in (first, second, third)] == [True, True, False]
