@@ -119,10 +119,11 @@ def open_writer(files: Files, root: Path, wanted: Wanted, *, full: bool) -> Part
             found = recover(files, root, manifest, config)
             wanted.agree_with(found.table)
         except BaseException:
-            lock.settle()  # nothing was changed
+            if not lock.doubtful:
+                lock.settle()  # nothing was changed
             raise
         writer = Writer(found.table)
-        log = resume(files, root, found)
+        log = resume(files, root, found, doubtful=lock.doubtful)
         try:
             journal = Journal(files, root, log, found.bytes_before, writer.lock, config)
             writer.journal = journal

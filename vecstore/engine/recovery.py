@@ -223,7 +223,7 @@ def _apply_waiting(table: Table, waiting: list[Appended]) -> list[Appended]:
     return []
 
 
-def resume(files: Files, root: Path, found: Recovery) -> Log:
+def resume(files: Files, root: Path, found: Recovery, *, doubtful: bool) -> Log:
     """
     Make a recovered log ready to be written to: its torn end goes, the rest is durable.
 
@@ -235,6 +235,8 @@ def resume(files: Files, root: Path, found: Recovery) -> Log:
         The store.
     found : Recovery
         The store.
+    doubtful : bool
+        Whether a sync may have failed since the system was started, as `Lock` has it.
 
     Returns
     -------
@@ -256,7 +258,7 @@ def resume(files: Files, root: Path, found: Recovery) -> Log:
             file.resize(reader.end)
         # subtle: after a failed fsync the system may call pages clean that never reached the
         # medium, so what is not known to be durable is written again, not only synced again
-        for at in range(reader.synced, reader.end, READ_BYTES):
+        for at in range(reader.synced if doubtful else reader.end, reader.end, READ_BYTES):
             most = min(READ_BYTES, reader.end - at)
             file.write(at, [files.read(reader.path, most, at)])
         # subtle: before anything is appended; else a crash could bring the torn end back behind it
