@@ -121,7 +121,7 @@ def make_snapshot(path):
 
 
 def make_crashed(path):
-    """What a kill in the middle of a call leaves, after a checkpoint that did not come to an end."""
+    """What a kill in the middle of a call leaves, after a checkpoint that came to no end."""
     clock = Clock(BEGAN)
     with tempfile.TemporaryDirectory() as folder:
         store = opened(place := Path(folder) / "store", clock, metric="dot", dim=2)
