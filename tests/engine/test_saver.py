@@ -100,6 +100,8 @@ def test_nothing_that_takes_room_is_left_when_a_generation_could_not_be_written(
         logs = {path.name for path in root.glob("wal-*.log")}
         assert {path.name for path in root.iterdir()} == named | logs, files.done[-3:]
         assert len(logs) <= 2
+        for entry in saver.manifest.files.values():
+            assert (root / entry.name).stat().st_size == entry.length
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -7,6 +7,7 @@ was. Afterwards the files that no manifest names are removed. Not here: what slo
 metadata mean (`engine`).
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,7 +173,7 @@ def write_files(files: Files, root: Path, manifest: Manifest, content: Content |
 
 def remove_stale(files: Files, root: Path, manifest: Manifest) -> dict[str, OSError]:
     """
-    Remove the files that the current manifest does not name, and the logs it does not need.
+    Remove files that the current manifest does not name, and rows behind those it counts.
 
     Parameters
     ----------
@@ -186,7 +187,7 @@ def remove_stale(files: Files, root: Path, manifest: Manifest) -> dict[str, OSEr
     Returns
     -------
     dict
-        Names of files that are still there, to the reason.
+        Names of files that are still there, to the reason. Logs after the manifest count as named.
     """
     kept = {LOCK, CURRENT, manifest.name, "snapshots"}
     kept |= {entry.name for entry in manifest.files.values()}
@@ -197,6 +198,11 @@ def remove_stale(files: Files, root: Path, manifest: Manifest) -> dict[str, OSEr
                 files.remove(root / name)
             except OSError as exc:
                 left[name] = exc
+    rows = manifest.files.get("vectors")
+    if rows is not None and files.size(root / rows.name) > rows.length:
+        # nobody has mapped them: what is mapped, a manifest names
+        with contextlib.closing(files.open(root / rows.name)) as file:
+            file.resize(rows.length)
     return left
 
 
