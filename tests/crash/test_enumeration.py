@@ -41,7 +41,7 @@ def recorded():
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "level"), recorded())
 def test_store_comes_back_as_it_was_when_it_crashed_in_any_way(name, level):
-    how = {"n_chosen": sized(24 if level == "full" else 8, 1), "n_again": 2}
+    how = {"n_chosen": sized(28 if level == "full" else 8, 1), "n_again": 2}
     how["sampled"] = sized(40, 60)
     if (name, level) == TWICE:
         how = {**EVERY, "sampled": sized(1, 9)}
